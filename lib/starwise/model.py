@@ -1,0 +1,277 @@
+"""The network: two presets, saving and loading.
+
+    network = build("compact")
+    logits = network(ids)                 # ids (batch, length) -> logits (batch, 3)
+    save(folder, network, card)
+    network, card = load(folder)
+
+Classes are always in the order bad, average, good.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as dump_tensors
+from torch import Tensor, nn
+
+from starwise.errors import StarwiseError
+from starwise.paths import whole_file
+from starwise.text import ASCII_SYMBOLS, PAD, Encoder, vocabulary_size
+
+CLASSES = ("bad", "average", "good")
+FORMAT = 1  # of model.json; raised when an older reader could not understand a newer file
+
+
+class ModelError(StarwiseError):
+    """A model folder that cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything it takes to rebuild a network without its weights."""
+
+    preset: str  # "compact" or "article"
+    alphabet: str  # which alphabet of starwise.text
+    max_length: int  # characters kept of a text
+    channels: int = 128  # of every convolution
+    blocks: int = 3  # residual blocks of two convolutions each (compact)
+    character_width: int = 32  # numbers that stand for a character (compact)
+    ngrams: tuple[int, ...] = (3, 4, 6)  # lengths of the hashed character n-grams (compact)
+    buckets: int = 16_384  # rows of each n-gram table (compact)
+    ngram_width: int = 20  # numbers that stand for an n-gram (compact)
+    dropout: float = 0.3
+
+    @property
+    def encoder(self) -> Encoder:
+        return Encoder(self.alphabet, self.max_length)
+
+
+PRESETS = {
+    "compact": NetworkConfig("compact", "ascii", 2048),
+    "article": NetworkConfig("article", "article", 1014, channels=256, dropout=0.5),
+}
+
+
+class ArticleNetwork(nn.Module):
+    """The article's network: 6 convolutions, 2 dense layers of 1,024, 11.3 million parameters.
+
+    Zhang, Zhao and LeCun (2015), table 1 and 2, "small"; one text of any length costs as much as
+    one of 1,014 characters, since the dense layers need a fixed width.
+    """
+
+    fixed_length = True  # needs texts padded to max_length
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        symbols = vocabulary_size(config.alphabet) - 1
+        width = config.channels
+        layers: list[nn.Module] = []
+        for inputs, kernel, pool in [
+            (symbols, 7, True),
+            (width, 7, True),
+            (width, 3, False),
+            (width, 3, False),
+            (width, 3, False),
+            (width, 3, True),
+        ]:
+            layers += [nn.Conv1d(inputs, width, kernel), nn.ReLU()]
+            layers += [nn.MaxPool1d(3)] if pool else []
+        self.symbols = symbols
+        self.convolutions = nn.Sequential(*layers)
+        # (1014 - 96) / 27 = 34 positions are left (section 2.3 of the paper).
+        positions = (config.max_length - 96) // 27
+        self.dense = nn.Sequential(
+            nn.Linear(width * positions, 1024),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(1024, 1024),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(1024, len(CLASSES)),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d | nn.Linear):
+                nn.init.normal_(module.weight, 0.0, 0.05)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return logits (batch, 3) of ids (batch, 1014)."""
+        # One-hot without the PAD column: padding is a column of zeros, as in the paper.
+        one_hot = F.one_hot(ids.long(), self.symbols + 1)[..., 1:].float()
+        return self.dense(self.convolutions(one_hot.transpose(1, 2)).flatten(1))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions of 3 with batch normalisation, added to what came in.
+
+    Conneau et al., "Very Deep Convolutional Networks for Text Classification" (2017), section 2.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv1d(channels, channels, 3, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm1d(channels)
+        self.second = nn.Conv1d(channels, channels, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm1d(channels)
+
+    def forward(self, signal: Tensor, mask: Tensor) -> Tensor:
+        hidden = F.relu(self.first_norm(self.first(signal))) * mask
+        return F.relu(signal + self.second_norm(self.second(hidden))) * mask
+
+
+class CompactNetwork(nn.Module):
+    """Ours: characters beside hashed character n-grams, residual convolutions, global pooling.
+
+    Pooling over all positions in place of the article's flattening makes length free, so a short
+    review is a quick review, and the dense layers (88% of the article's parameters) shrink away.
+    The n-gram tables are the hashing trick of fastText (Bojanowski et al. 2017, section 3.2) put
+    under a convolution: "awful" is recognised in one step, and "awfull" shares most of it.
+    """
+
+    fixed_length = False
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        self.ngrams = config.ngrams
+        self.buckets = config.buckets
+        self.characters = nn.Embedding(
+            vocabulary_size(config.alphabet), config.character_width, padding_idx=PAD
+        )
+        self.tables = nn.ModuleList(
+            nn.Embedding(config.buckets, config.ngram_width) for _ in config.ngrams
+        )
+        # N-grams are looked up in lower case: case is a matter for the character path.
+        self.register_buffer("lower", _lowered(config.alphabet), persistent=False)
+        inputs = config.character_width + config.ngram_width * len(config.ngrams)
+        self.first = nn.Conv1d(inputs, config.channels, 5, padding=2, bias=False)
+        self.first_norm = nn.BatchNorm1d(config.channels)
+        self.blocks = nn.ModuleList(ResidualBlock(config.channels) for _ in range(config.blocks))
+        self.dropout = nn.Dropout(config.dropout)
+        self.classify = nn.Linear(2 * config.channels, len(CLASSES))
+        for table in [self.characters, *self.tables]:
+            nn.init.normal_(table.weight, 0.0, 0.1)
+        with torch.no_grad():
+            self.characters.weight[PAD] = 0.0
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return logits (batch, 3) of ids (batch, length); padding does not change them."""
+        ids = ids.long()
+        mask = (ids != PAD).unsqueeze(1).to(self.first.weight.dtype)
+        lowered = self.lower[ids]
+        signal = torch.cat(
+            [
+                self.characters(ids),
+                *(
+                    table(hash_ngrams(lowered, n, self.buckets))
+                    for table, n in zip(self.tables, self.ngrams, strict=True)
+                ),
+            ],
+            dim=2,
+        ).transpose(1, 2)
+        signal = F.relu(self.first_norm(self.first(signal * mask))) * mask
+        # After ReLU nothing is below zero, so padding (zero) never wins a maximum.
+        signal = F.max_pool1d(signal, 3, ceil_mode=True)
+        mask = F.max_pool1d(mask, 3, ceil_mode=True)
+        for block in self.blocks:
+            signal = block(signal, mask)
+        mean = signal.sum(2) / mask.sum(2).clamp(min=1.0)
+        return self.classify(self.dropout(torch.cat([signal.amax(2), mean], dim=1)))
+
+
+def hash_ngrams(ids: Tensor, n: int, buckets: int) -> Tensor:
+    """Return the bucket of the n-gram that ends at each position, (batch, length), int64.
+
+    Before the start of a text the n-gram is filled with PAD; `buckets` is a power of two.
+    """
+    # Polynomial hash; the shift brings the high bits, which mix best, down to the table's size.
+    hashed = torch.zeros_like(ids)
+    padded = F.pad(ids, (n - 1, 0))
+    for offset in range(n):
+        hashed = (hashed * 1_000_003 + padded[:, offset : offset + ids.shape[1]]) & 0xFFFFFFFF
+    return ((hashed * 2_654_435_761) >> 16) & (buckets - 1)
+
+
+def _lowered(alphabet: str) -> Tensor:
+    lower = torch.arange(vocabulary_size(alphabet))
+    if alphabet == "ascii":
+        for number, symbol in enumerate(ASCII_SYMBOLS, start=1):
+            lower[number] = 1 + ASCII_SYMBOLS.index(symbol.lower())
+    return lower
+
+
+def build(config: NetworkConfig | str) -> ArticleNetwork | CompactNetwork:
+    """Return a network with fresh weights, of a preset's name or a configuration."""
+    if isinstance(config, str):
+        if config not in PRESETS:
+            raise ModelError(f"there is no preset {config!r}; choose one of {', '.join(PRESETS)}")
+        config = PRESETS[config]
+    network = (ArticleNetwork if config.preset == "article" else CompactNetwork)(config)
+    network.config = config
+    return network
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def save(folder: Path, network: nn.Module, card: dict[str, Any], half: bool = False) -> None:
+    """Write model.safetensors and model.json; `card` says how the model came to be.
+
+    half: store 16-bit floats, half the size. The weights are written first: model.json names
+    their digest, so a folder is complete when, and only when, model.json fits.
+    """
+    tensors = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+    weights = dump_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
+    with whole_file(Path(folder) / "model.safetensors") as temporary:
+        temporary.write_bytes(weights)
+    described = {
+        "format": FORMAT,
+        "config": dataclasses.asdict(network.config),
+        "classes": list(CLASSES),
+        "parameters": parameter_count(network),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        **card,
+    }
+    with whole_file(Path(folder) / "model.json") as temporary:
+        temporary.write_text(json.dumps(described, indent=2) + "\n")
+
+
+def load(folder: Path) -> tuple[ArticleNetwork | CompactNetwork, dict[str, Any]]:
+    """Return the network of a model folder, ready to score, and its card (model.json).
+
+    Raises ModelError, in a sentence, for whatever is missing, damaged or of another kind.
+    """
+    folder = Path(folder)
+    try:
+        card = json.loads((folder / "model.json").read_text())
+        weights = (folder / "model.safetensors").read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder} holds no model: {Path(error.filename).name} is missing"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder} cannot be read as a model: {error}") from None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise ModelError(f"{folder}/model.json is not of format {FORMAT}, which this version reads")
+    if hashlib.sha256(weights).hexdigest() != card.get("sha256"):
+        raise ModelError(
+            f"{folder}/model.safetensors is damaged or belongs to another model.json: "
+            "its digest is not the recorded one"
+        )
+    try:
+        settings = {**card["config"], "ngrams": tuple(card["config"]["ngrams"])}
+        network = build(NetworkConfig(**settings))
+        tensors = {name: tensor.float() if tensor.is_floating_point() else tensor
+                   for name, tensor in load_tensors(weights).items()}  # fmt: skip
+        network.load_state_dict(tensors)
+    except Exception as error:  # whatever a damaged description can lead to
+        raise ModelError(f"{folder} does not describe its own weights: {error}") from None
+    return network.eval(), card

@@ -1,0 +1,90 @@
+"""What the network sees and in which order: balanced draws, batches of like length, small noise.
+
+batches = epoch_batches(lengths, labels, reviews=12_000, batch_size=32, rng=rng)
+text = disturb("Great service!", rng)      # now and then a typo, a cut end, lower case
+"""
+
+import string
+from collections.abc import Sequence
+
+import numpy as np
+
+# Neighbours on a QWERTY keyboard: a slip of the finger lands on one of these.
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_NEIGHBOURS = {
+    letter: (row[place - 1 : place] + row[place + 1 : place + 2])
+    for row in _ROWS
+    for place, letter in enumerate(row)
+}
+
+
+def epoch_batches(
+    lengths: np.ndarray, labels: np.ndarray, reviews: int, batch_size: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return batches of row numbers for one epoch, each class drawn equally often.
+
+    lengths: characters of each row, (rows,); labels: class numbers, (rows,); reviews: how many
+    rows to draw. A class with too few rows is gone through again, each time in a new order. Rows
+    of a batch are of like length, so little is spent on padding; batches come in random order.
+    """
+    classes = np.unique(labels)
+    drawn = np.concatenate(
+        [
+            _cycle(np.flatnonzero(labels == number), reviews // len(classes), rng)
+            for number in classes
+        ]
+    )
+    # A little jitter keeps two reviews of the same length from always sharing a batch.
+    order = np.argsort(lengths[drawn] * rng.uniform(0.9, 1.1, len(drawn)), kind="stable")
+    drawn = drawn[order]
+    batches = [drawn[start : start + batch_size] for start in range(0, len(drawn), batch_size)]
+    return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def _cycle(rows: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarray:
+    rounds = -(-wanted // len(rows))
+    return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:wanted]
+
+
+def disturb(text: str, rng: np.random.Generator) -> str:
+    """Return `text` as a hurried visitor might leave it: often as it is, sometimes changed.
+
+    One in five is cut at a random place (the dashboard scores texts that are still being typed),
+    one in eight gets typos in 4% of its letters, one in ten loses its capitals.
+    """
+    cut, typos, lower = rng.random(3)
+    if cut < 0.2 and len(text) > 40:
+        text = text[: int(len(text) * rng.uniform(0.3, 0.95))]
+    if typos < 0.125:
+        text = with_typos(text, 0.04, rng)
+    return text.lower() if lower < 0.1 else text
+
+
+def with_typos(text: str, share: float, rng: np.random.Generator) -> str:
+    """Return `text` with a typo at `share` (0 to 1) of its letters.
+
+    A typo drops, doubles, swaps with the next, or replaces the letter by a neighbouring key.
+    """
+    letters = list(text)
+    for place in np.flatnonzero(rng.random(len(letters)) < share):
+        letter = letters[place]
+        if letter.lower() not in string.ascii_lowercase or not letter:
+            continue
+        match rng.integers(4):
+            case 0:
+                letters[place] = ""
+            case 1:
+                letters[place] = letter * 2
+            case 2 if place + 1 < len(letters):
+                letters[place], letters[place + 1] = letters[place + 1], letter
+            case _:
+                near = _NEIGHBOURS[letter.lower()]
+                slip = near[rng.integers(len(near))]
+                letters[place] = slip.upper() if letter.isupper() else slip
+    return "".join(letters)
+
+
+def class_numbers(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Return the number of each label in `classes`, shape (len(labels),), int64."""
+    number = {name: place for place, name in enumerate(classes)}
+    return np.array([number[label] for label in labels], dtype=np.int64)

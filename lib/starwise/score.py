@@ -1,0 +1,155 @@
+"""A text in; class probabilities, sentiment and stars out.
+
+scorer = Scorer.load()
+scorer.score("Arrived broken, and nobody answers.")
+# Score(sentiment=0.06, stars=1, label='bad', probabilities={...}, model='bundled')
+
+starwise score reviews.csv --text-column comment --output scored.csv
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from starwise import model
+from starwise.errors import StarwiseError
+from starwise.model import CLASSES, ModelError
+from starwise.paths import Outputs, whole_file
+from starwise.train import predict_logits
+
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the network makes of one text."""
+
+    sentiment: float  # 0 (bad) to 1 (good)
+    stars: int  # 1 to 5
+    label: str  # the most probable class
+    probabilities: dict[str, float]  # of bad, average and good
+    model: str
+
+
+def sentiment_of(probabilities: np.ndarray) -> np.ndarray:
+    """Return P(good) + P(average) / 2, shape (rows,), of probabilities (rows, 3).
+
+    This is the expected class on a scale from 0 to 1: it never falls when probability moves from
+    bad to average or from average to good.
+    """
+    return probabilities[:, 2] + probabilities[:, 1] / 2
+
+
+def stars_of(sentiment: np.ndarray) -> np.ndarray:
+    """Return 1 to 5 stars, int8, of sentiments: five steps of equal width."""
+    return (1 + np.minimum(4, (5 * np.asarray(sentiment)).astype(int))).astype("int8")
+
+
+class Scorer:
+    """A loaded model with its calibration."""
+
+    def __init__(self, network: torch.nn.Module, name: str, temperature: float):
+        self.network, self.name, self.temperature = network, name, temperature
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> "Scorer":
+        """Load a model folder, or the serving model; raises ModelError in a sentence."""
+        folder = serving_folder() if folder is None else Path(folder)
+        network, card = model.load(folder)
+        return cls(network, card.get("name", folder.name), float(card.get("temperature", 1.0)))
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Return P(bad), P(average), P(good) of each text, shape (len(texts), 3), float64."""
+        logits = predict_logits(self.network, list(texts)).astype(float) / self.temperature
+        powers = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
+        return powers / powers.sum(1, keepdims=True)
+
+    def score(self, text: str) -> Score | None:
+        """Return the score of one text, or None where there is nothing to read."""
+        if not text.strip():
+            return None
+        probabilities = self.probabilities([text])
+        sentiment = sentiment_of(probabilities)
+        return Score(
+            sentiment=float(sentiment[0]),
+            stars=int(stars_of(sentiment)[0]),
+            label=CLASSES[int(probabilities[0].argmax())],
+            probabilities=dict(zip(CLASSES, probabilities[0].tolist(), strict=True)),
+            model=self.name,
+        )
+
+    def frame(self, texts: Sequence[str]) -> pd.DataFrame:
+        """Return a table with bad, average, good, sentiment, stars; empty texts have none."""
+        texts = ["" if text is None or text != text else str(text) for text in texts]
+        probabilities = self.probabilities(texts)
+        sentiment = sentiment_of(probabilities)
+        table = pd.DataFrame(probabilities, columns=list(CLASSES))
+        table["sentiment"] = sentiment
+        table["stars"] = pd.array(stars_of(sentiment), dtype="Int8")
+        blank = [not text.strip() for text in texts]
+        table.loc[blank, [*CLASSES, "sentiment", "stars"]] = pd.NA
+        return table
+
+
+def serving_folder(outputs: Outputs | None = None) -> Path:
+    """Return the folder of the model that serves: notebook 04's verdict, else the bundled one."""
+    outputs = outputs or Outputs.default()
+    try:
+        name = json.loads(outputs.serving.read_text())["model"]
+    except FileNotFoundError:
+        return BUNDLED
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(
+            f"{outputs.serving} cannot be read; run notebook 04_evaluate again, or delete it to "
+            "serve the bundled model"
+        ) from None
+    return BUNDLED if name == "bundled" else outputs.models / name
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a CSV or parquet file as a table; raises StarwiseError in a sentence."""
+    path = Path(path)
+    try:
+        if path.suffix in {".parquet", ".pq"}:
+            return pd.read_parquet(path)
+        return pd.read_csv(path, encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise StarwiseError(f"there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise StarwiseError(f"{path} cannot be read as a table: {error}") from None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="CSV or parquet file of reviews")
+    parser.add_argument("--text-column", required=True, help="the column that holds the texts")
+    parser.add_argument("--output", type=Path, required=True, help="CSV or parquet file to write")
+    parser.add_argument("--model", type=Path, help="a model folder (default: the serving model)")
+
+
+def main(args: argparse.Namespace) -> int:
+    table = read_table(args.file)
+    if args.text_column not in table.columns:
+        raise StarwiseError(
+            f"{args.file} has no column {args.text_column!r}; it has {', '.join(map(str, table))}"
+        )
+    if args.output.suffix not in {".csv", ".parquet", ".pq"}:
+        raise StarwiseError(f"--output {args.output} must end in .csv or .parquet")
+    torch.set_num_threads(os.cpu_count() or 1)
+    scorer = Scorer.load(args.model)
+    scores = scorer.frame(table[args.text_column].tolist())
+    for column in scores:
+        table[column] = scores[column].to_numpy()
+    with whole_file(args.output) as temporary:
+        if args.output.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+    print(f"scored {len(table):,} reviews with {scorer.name} into {args.output}")
+    return 0

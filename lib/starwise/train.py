@@ -1,0 +1,411 @@
+"""The training loop: balanced epochs, early stopping, checkpoints that survive a kill.
+
+    history = train(training, validation, Settings(epochs=3), folder, report=print)
+
+`training` and `validation` are tables with the columns text and label. The folder then holds
+model.safetensors and model.json (see starwise.model), and logs that TensorBoard reads. While it
+trains it also holds checkpoint.safetensors; a run that is started again with the same settings
+and data goes on from there and ends with the very same weights as one that was never stopped.
+"""
+
+import dataclasses
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from starwise import model
+from starwise.errors import StarwiseError
+from starwise.model import CLASSES
+from starwise.paths import whole_file
+from starwise.sampling import class_numbers, disturb, epoch_batches
+from starwise.text import pad
+
+CHECKPOINT_SECONDS = 10.0  # at most so much work is lost to a kill
+REPORT_SECONDS = 2.0
+
+
+class TrainError(StarwiseError):
+    """Data or settings that cannot be trained on, and why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyperparameters of a run; one seed gives one result on one machine."""
+
+    preset: str = "compact"
+    start_from: str = "scratch"  # or the folder of a model of the same preset
+    epochs: int = 3
+    reviews_per_epoch: int = 12_000  # drawn in equal parts from the three classes
+    batch_size: int = 32
+    learning_rate: float = 1e-3  # the highest; warmed up to, then lowered along a cosine
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    patience: int = 2  # epochs without a better validation loss before stopping
+    disturb: bool = True  # typos, cut ends, lower case now and then
+    seed: int = 0
+
+
+def device_of_choice() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(
+    training: pd.DataFrame,
+    validation: pd.DataFrame,
+    settings: Settings,
+    folder: Path,
+    report: Callable[[str], None] = print,
+    on_epoch: Callable[[list[dict]], None] = lambda history: None,
+    device: torch.device | None = None,
+) -> list[dict]:
+    """Train a network into `folder` and return its history, one row an epoch.
+
+    report gets a line of progress every two seconds; on_epoch gets the history after each epoch.
+    Rows: epoch, reviews (seen so far), loss, accuracy, validation_loss, validation_accuracy (the
+    mean of the three classes' recalls), learning_rate, seconds.
+    """
+    _check(training, validation)
+    folder = Path(folder)
+    run = _Run(training, validation, settings, folder, report, device or device_of_choice())
+    try:
+        run.fit(on_epoch)
+    except torch.OutOfMemoryError:
+        report("the GPU is out of memory; the CPU goes on from the last checkpoint")
+        run = _Run(training, validation, settings, folder, report, torch.device("cpu"))
+        run.fit(on_epoch)
+    run.finish()
+    return run.history
+
+
+def _check(training: pd.DataFrame, validation: pd.DataFrame) -> None:
+    for name, frame in [("training", training), ("validation", validation)]:
+        counts = frame["label"].value_counts()
+        unknown = set(counts.index) - set(CLASSES)
+        if unknown:
+            raise TrainError(f"the {name} rows have labels that are no classes: {sorted(unknown)}")
+        few = {label: int(counts.get(label, 0)) for label in CLASSES if counts.get(label, 0) < 2}
+        if few:
+            raise TrainError(
+                f"the {name} rows hold too few reviews of a class: "
+                + ", ".join(f"{label} {count}" for label, count in few.items())
+                + "; collect more companies, or lower the shares of the other splits"
+            )
+    shared = set(training["text"]) & set(validation["text"])
+    if shared:
+        raise TrainError(
+            f"{len(shared)} texts are in both the training and the validation rows, so the "
+            "validation would measure memory; run notebook 02_label again"
+        )
+
+
+class _Run:
+    """One training run: what is being trained, and how far it has come."""
+
+    def __init__(self, training, validation, settings, folder, report, device):
+        self.settings, self.folder, self.report, self.device = settings, folder, report, device
+        torch.manual_seed(settings.seed)
+        if settings.start_from == "scratch":
+            self.network = model.build(settings.preset)
+        else:
+            self.network, _ = model.load(Path(settings.start_from))
+            if self.network.config.preset != settings.preset:
+                raise TrainError(
+                    f"start_from is a network of preset {self.network.config.preset!r}, "
+                    f"not {settings.preset!r}; set start_from to 'scratch'"
+                )
+        self.network.to(device)
+        self.encoder = self.network.config.encoder
+        self.texts = training["text"].tolist()
+        self.labels = class_numbers(training["label"], CLASSES)
+        self.lengths = training["text"].str.len().to_numpy().clip(1, self.encoder.max_length)
+        self.validation_texts = validation["text"].tolist()
+        self.validation_labels = class_numbers(validation["label"], CLASSES)
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": settings.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+        )
+        per_epoch = len(CLASSES) * (settings.reviews_per_epoch // len(CLASSES))
+        self.batches_per_epoch = -(-per_epoch // settings.batch_size)
+        self.steps = settings.epochs * self.batches_per_epoch
+        self.history: list[dict] = []
+        self.step = 0  # batches trained on so far, over all epochs
+        self.sums = {"loss": 0.0, "right": 0, "seen": 0}  # of the epoch under way
+        self.seconds = 0.0
+        self.best: dict[str, Tensor] = {}
+        self.best_loss = float("inf")
+        # Settings and data in one digest: a checkpoint of other work is not continued.
+        told = json.dumps(dataclasses.asdict(settings), sort_keys=True).encode()
+        rows = pd.util.hash_pandas_object(training[["text", "label"]], index=False).to_numpy()
+        others = pd.util.hash_pandas_object(validation[["text", "label"]], index=False).to_numpy()
+        self.digest = hashlib.sha256(told + rows.tobytes() + others.tobytes()).hexdigest()
+        self.data_digest = hashlib.sha256(rows.tobytes()).hexdigest()[:16]
+
+    # -- the loop
+
+    def fit(self, on_epoch: Callable[[list[dict]], None]) -> None:
+        # Imported here: it takes two seconds and loading a model for scoring does not need it.
+        from torch.utils.tensorboard import SummaryWriter
+
+        if not self._resume():
+            shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with SummaryWriter(self.folder / "tensorboard", purge_step=self.step) as log:
+            while self.step < self.steps and not self._stale():
+                self._epoch(log)
+                on_epoch(self.history)
+        if self._stale():
+            self.report(
+                f"stopped early: the validation loss has not improved for "
+                f"{self.settings.patience} epochs"
+            )
+
+    def _stale(self) -> bool:
+        losses = [row["validation_loss"] for row in self.history]
+        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.settings.patience
+
+    def _epoch(self, log) -> None:
+        settings = self.settings
+        epoch, done = divmod(self.step, self.batches_per_epoch)
+        # Order and noise depend on seed and epoch only, so a resumed run draws the same ones.
+        order = epoch_batches(
+            self.lengths,
+            self.labels,
+            settings.reviews_per_epoch,
+            settings.batch_size,
+            np.random.default_rng([settings.seed, epoch]),
+        )
+        self.network.train()
+        started = reported = saved = time.monotonic()
+        before, seen_before = self.seconds, self.sums["seen"]
+        for number, rows in enumerate(order[done:], start=done):
+            rng = np.random.default_rng([settings.seed, epoch, number])
+            loss, right = self._train_batch(rows, rng)
+            self.step += 1
+            self.sums["loss"] += loss * len(rows)
+            self.sums["right"] += right
+            self.sums["seen"] += len(rows)
+            now = time.monotonic()
+            self.seconds = before + now - started
+            if self.step % 20 == 0:
+                log.add_scalar("train/loss", loss, self.step)
+                log.add_scalar("train/accuracy", right / len(rows), self.step)
+            if now - reported >= REPORT_SECONDS:
+                reported = now
+                speed = (self.sums["seen"] - seen_before) / (now - started)
+                self.report(f"{self._progress()}   {speed:,.0f} reviews/s")
+            if now - saved >= CHECKPOINT_SECONDS:
+                saved = now
+                self._checkpoint()
+        self._close_epoch(epoch, log)
+
+    def _train_batch(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
+        settings = self.settings
+        texts = [self.texts[row] for row in rows]
+        if settings.disturb:
+            texts = [disturb(text, rng) for text in texts]
+        ids = torch.from_numpy(self.encoder.batch(texts, self.network.fixed_length))
+        targets = torch.from_numpy(self.labels[rows]).to(self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(self.step / self.steps)
+        logits = self.network(ids.to(self.device))
+        loss = F.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.item(), int((logits.argmax(1) == targets).sum())
+
+    def _progress(self) -> str:
+        epoch = min(self.step - 1, self.steps - 1) // self.batches_per_epoch + 1
+        seen = self.sums["seen"]
+        return (
+            f"epoch {epoch} of {self.settings.epochs}   {seen:>7,} reviews   "
+            f"loss {self.sums['loss'] / seen:.3f}   accuracy {self.sums['right'] / seen:.3f}"
+        )
+
+    def _close_epoch(self, epoch: int, log) -> None:
+        started = time.monotonic()
+        logits = predict_logits(self.network, self.validation_texts)
+        weights = balancing_weights(self.validation_labels)
+        losses = F.cross_entropy(
+            torch.from_numpy(logits), torch.from_numpy(self.validation_labels), reduction="none"
+        ).numpy()
+        right = logits.argmax(1) == self.validation_labels
+        line = self._progress()
+        self.seconds += time.monotonic() - started
+        row = {
+            "epoch": epoch + 1,
+            "reviews": self.step * self.settings.batch_size,
+            "loss": self.sums["loss"] / self.sums["seen"],
+            "accuracy": self.sums["right"] / self.sums["seen"],
+            "validation_loss": float((losses * weights).sum()),
+            "validation_accuracy": float((right * weights).sum()),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": round(self.seconds, 2),
+        }
+        self.history.append(row)
+        self.sums = {"loss": 0.0, "right": 0, "seen": 0}
+        log.add_scalar("validation/loss", row["validation_loss"], self.step)
+        log.add_scalar("validation/accuracy", row["validation_accuracy"], self.step)
+        self.report(
+            f"{line}   validation loss {row['validation_loss']:.3f}   "
+            f"accuracy {row['validation_accuracy']:.3f}"
+        )
+        if row["validation_loss"] < self.best_loss:
+            self.best_loss = row["validation_loss"]
+            self.best = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
+        self._checkpoint()
+
+    def finish(self) -> None:
+        """Keep the best epoch's weights, calibrate them, and write the model folder."""
+        self.network.load_state_dict(self.best)
+        self.network.cpu().eval()
+        logits = predict_logits(self.network, self.validation_texts)
+        model.save(
+            self.folder,
+            self.network,
+            {
+                "name": self.folder.name,
+                "temperature": fit_temperature(logits, self.validation_labels),
+                "settings": dataclasses.asdict(self.settings),
+                "history": self.history,
+                "data": {
+                    "training": len(self.texts),
+                    "validation": len(self.validation_texts),
+                    "digest": self.data_digest,
+                },
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            },
+        )
+        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    # -- stopping and going on
+
+    def _checkpoint(self) -> None:
+        """Write all it takes to go on: weights, the best so far, optimizer, random state."""
+        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
+        tensors |= {f"best.{n}": t for n, t in self.best.items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{key}": value for key, value in state.items()}
+        tensors["random"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random_cuda"] = torch.cuda.get_rng_state(self.device)
+        told = {
+            "digest": self.digest,
+            "step": self.step,
+            "sums": self.sums,
+            "seconds": self.seconds,
+            "best_loss": self.best_loss,
+            "history": self.history,
+        }
+        with whole_file(self.folder / "checkpoint.safetensors") as temporary:
+            copies = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
+            save_file(copies, temporary, metadata={"run": json.dumps(told)})
+
+    def _resume(self) -> bool:
+        path = self.folder / "checkpoint.safetensors"
+        if not path.exists():
+            return False
+        try:
+            with safe_open(path, "pt") as file:
+                told = json.loads(file.metadata()["run"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, TypeError, ValueError):
+            self.report("the checkpoint in the run's folder is damaged; starting over")
+            return False
+        if told["digest"] != self.digest:
+            self.report("the checkpoint is of other settings or data; starting over")
+            return False
+        self.network.load_state_dict(_below(tensors, "network."))
+        self.best = _below(tensors, "best.")
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _below(tensors, "optimizer.").items():
+            number, key = name.split(".")
+            state.setdefault(int(number), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        torch.set_rng_state(tensors["random"])
+        if self.device.type == "cuda" and "random_cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random_cuda"], self.device)
+        self.step, self.sums, self.seconds = told["step"], told["sums"], told["seconds"]
+        self.best_loss, self.history = told["best_loss"], told["history"]
+        self.report(f"going on from the checkpoint after {self.step:,} of {self.steps:,} batches")
+        return True
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _schedule(progress: float) -> float:
+    """Return the share of the highest learning rate, 0 to 1, at `progress` (0 to 1) of a run."""
+    warm_up = 0.06
+    if progress < warm_up:
+        return 0.05 + 0.95 * progress / warm_up
+    return 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up)))
+
+
+@torch.inference_mode()
+def predict_logits(network: torch.nn.Module, texts: list[str], batch_size: int = 64) -> np.ndarray:
+    """Return the logits of texts in their order, shape (len(texts), 3), float32.
+
+    Texts of like length share a batch; the network is left in evaluation mode.
+    """
+    network.eval()
+    encoder = network.config.encoder
+    device = next(network.parameters()).device
+    rows = [encoder.ids(text) for text in texts]
+    logits = np.zeros((len(texts), len(CLASSES)), dtype=np.float32)
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        minimum = encoder.max_length if network.fixed_length else 1
+        ids = torch.from_numpy(pad([rows[row] for row in chosen], minimum))
+        logits[chosen] = network(ids.to(device)).float().cpu().numpy()
+    return logits
+
+
+def balancing_weights(labels: np.ndarray) -> np.ndarray:
+    """Return a weight for each row, (rows,), summing to 1, with every class weighing the same."""
+    counts = np.bincount(labels, minlength=len(CLASSES))
+    present = int((counts > 0).sum())
+    return 1.0 / (present * counts[labels])
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the number to divide logits by so that probabilities mean what they say.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (2017), section 4.2; the three classes
+    weigh the same, as in training.
+    """
+    weights = balancing_weights(labels)
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        scaled = scaled - scaled.max(1, keepdims=True)
+        log_probabilities = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
+        return float(-(weights * log_probabilities[np.arange(len(labels)), labels]).sum())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.3), np.log(5.0)), method="bounded")
+    return round(float(np.exp(found.x)), 4)
