@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from starwise import model
-from starwise.model import CLASSES
+from starwise.classes import CLASS_OF_STARS, CLASSES
 from starwise.train import Settings, train
 
 # Real reviews are two thirds good. Left so, the network would learn the subject in place of the
@@ -38,7 +38,7 @@ def read_reviews(folder: Path) -> pd.DataFrame:
     frame = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
     frame["text"] = frame["text"].str.strip()
     frame = frame[frame["text"].str.len() > 2].drop_duplicates("text")
-    frame["label"] = frame["rating"].map({1: "bad", 2: "bad", 3: "average", 4: "good", 5: "good"})
+    frame["label"] = frame["rating"].map(CLASS_OF_STARS)
     return frame[["domain", "company", "text", "label"]]
 
 

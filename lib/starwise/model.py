@@ -21,11 +21,11 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 
+from starwise.classes import CLASSES
 from starwise.errors import StarwiseError
 from starwise.paths import whole_file
 from starwise.text import ASCII_SYMBOLS, PAD, Encoder, vocabulary_size
 
-CLASSES = ("bad", "average", "good")
 FORMAT = 1  # of model.json; raised when an older reader could not understand a newer file
 
 
@@ -119,6 +119,8 @@ class ResidualBlock(nn.Module):
         self.first_norm = nn.BatchNorm1d(channels)
         self.second = nn.Conv1d(channels, channels, 3, padding=1, bias=False)
         self.second_norm = nn.BatchNorm1d(channels)
+        # Each block starts as the identity, which steadies the first steps (He et al. 2019, 3.1).
+        nn.init.zeros_(self.second_norm.weight)
 
     def forward(self, signal: Tensor, mask: Tensor) -> Tensor:
         hidden = F.relu(self.first_norm(self.first(signal))) * mask
@@ -156,6 +158,7 @@ class CompactNetwork(nn.Module):
         self.classify = nn.Linear(2 * config.channels, len(CLASSES))
         for table in [self.characters, *self.tables]:
             nn.init.normal_(table.weight, 0.0, 0.1)
+        nn.init.normal_(self.classify.weight, 0.0, 0.01)
         with torch.no_grad():
             self.characters.weight[PAD] = 0.0
 

@@ -5,7 +5,6 @@ text = disturb("Great service!", rng)      # now and then a typo, a cut end, low
 """
 
 import string
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -82,9 +81,3 @@ def with_typos(text: str, share: float, rng: np.random.Generator) -> str:
                 slip = near[rng.integers(len(near))]
                 letters[place] = slip.upper() if letter.isupper() else slip
     return "".join(letters)
-
-
-def class_numbers(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Return the number of each label in `classes`, shape (len(labels),), int64."""
-    number = {name: place for place, name in enumerate(classes)}
-    return np.array([number[label] for label in labels], dtype=np.int64)

@@ -19,8 +19,9 @@ import pandas as pd
 import torch
 
 from starwise import model
+from starwise.classes import CLASSES
 from starwise.errors import StarwiseError
-from starwise.model import CLASSES, ModelError
+from starwise.model import ModelError
 from starwise.paths import Outputs, whole_file
 from starwise.train import predict_logits
 

@@ -29,10 +29,10 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from starwise import model
+from starwise.classes import CLASSES, class_numbers
 from starwise.errors import StarwiseError
-from starwise.model import CLASSES
 from starwise.paths import whole_file
-from starwise.sampling import class_numbers, disturb, epoch_batches
+from starwise.sampling import disturb, epoch_batches
 from starwise.text import pad
 
 CHECKPOINT_SECONDS = 10.0  # at most so much work is lost to a kill
@@ -131,10 +131,10 @@ class _Run:
         self.network.to(device)
         self.encoder = self.network.config.encoder
         self.texts = training["text"].tolist()
-        self.labels = class_numbers(training["label"], CLASSES)
+        self.labels = class_numbers(training["label"])
         self.lengths = training["text"].str.len().to_numpy().clip(1, self.encoder.max_length)
         self.validation_texts = validation["text"].tolist()
-        self.validation_labels = class_numbers(validation["label"], CLASSES)
+        self.validation_labels = class_numbers(validation["label"])
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(

@@ -1,0 +1,18 @@
+"""The three classes, and which stars mean which.
+
+CLASS_OF_STARS[4]                     # 'good'
+class_numbers(["good", "bad"])        # array([2, 0])
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+CLASSES = ("bad", "average", "good")  # in this order wherever probabilities are an array
+CLASS_OF_STARS = {1: "bad", 2: "bad", 3: "average", 4: "good", 5: "good"}
+
+
+def class_numbers(labels: Sequence[str]) -> np.ndarray:
+    """Return the place of each label in CLASSES, shape (len(labels),), int64."""
+    number = {name: place for place, name in enumerate(CLASSES)}
+    return np.array([number[label] for label in labels], dtype=np.int64)

@@ -1,0 +1,173 @@
+"""Measures, the ladder of baselines, calibration, robustness, and the verdict which model serves.
+
+    ladder = [majority(train, test), lexicon(test), bag_of_words(train, test)]
+    measures(test["label"], probabilities)["macro_f1"]
+
+Probabilities are always an array (rows, 3) in the order bad, average, good.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+from starwise.classes import CLASSES, class_numbers
+from starwise.paths import Outputs, whole_file
+from starwise.sampling import with_typos
+
+
+def measures(labels: Sequence[str], probabilities: np.ndarray) -> dict[str, float]:
+    """Return accuracy, balanced_accuracy, macro_f1, bad_good and ece of predictions.
+
+    balanced_accuracy: mean recall of the three classes, so that the plentiful good reviews do not
+    decide alone; bad_good: share of bad reviews called good or good ones called bad, of all rows;
+    ece: expected calibration error, see `reliability`.
+    """
+    truth = class_numbers(labels)
+    found = probabilities.argmax(1)
+    table = reliability(labels, probabilities)
+    return {
+        "accuracy": float(accuracy_score(truth, found)),
+        "balanced_accuracy": float(balanced_accuracy_score(truth, found)),
+        "macro_f1": float(f1_score(truth, found, average="macro")),
+        "bad_good": float((np.abs(truth - found) == 2).mean()),
+        "ece": float((table["share"] * (table["accuracy"] - table["confidence"]).abs()).sum()),
+    }
+
+
+def confusion(labels: Sequence[str], probabilities: np.ndarray) -> np.ndarray:
+    """Return how many reviews of each class (row) were given each class (column), (3, 3)."""
+    truth = class_numbers(labels)
+    return confusion_matrix(truth, probabilities.argmax(1), labels=range(len(CLASSES)))
+
+
+def reliability(labels: Sequence[str], probabilities: np.ndarray, bins: int = 15) -> pd.DataFrame:
+    """Return a row a bin of confidence: confidence, accuracy (means), share of all rows.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (2017), section 2.
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == class_numbers(labels)
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    table = pd.DataFrame({"bin": bin_of, "confidence": confidence, "right": right})
+    grouped = table.groupby("bin")
+    return pd.DataFrame(
+        {
+            "confidence": grouped["confidence"].mean(),
+            "accuracy": grouped["right"].mean(),
+            "share": grouped.size() / len(table),
+        }
+    )
+
+
+# -- the ladder of baselines
+
+
+def majority(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """Return the class shares of `train` for every row of `test`: the guess that reads nothing."""
+    shares = train["label"].value_counts(normalize=True).reindex(CLASSES, fill_value=0.0)
+    return np.tile(shares.to_numpy(float), (len(test), 1))
+
+
+def lexicon(train: pd.DataFrame, test: pd.DataFrame, seed: int = 0) -> np.ndarray:
+    """Return what VADER's word list makes of `test`; only its two thresholds are fitted.
+
+    Hutto and Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis" (2014). The
+    thresholds between the classes come from up to 2,000 rows of `train`, so the lexicon is
+    measured at its best.
+    """
+    analyse = SentimentIntensityAnalyzer().polarity_scores
+
+    def compound(frame: pd.DataFrame) -> np.ndarray:
+        return np.array([[analyse(text)["compound"]] for text in frame["text"]])
+
+    sample = train.sample(min(len(train), 2_000), random_state=seed)
+    # Two thresholds on one number are a tree of three leaves.
+    tree = DecisionTreeClassifier(max_leaf_nodes=3, class_weight="balanced", random_state=seed)
+    tree.fit(compound(sample), sample["label"])
+    return _in_order(tree.predict_proba(compound(test)), tree.classes_)
+
+
+def fit_bag_of_words(train: pd.DataFrame):
+    """Return a fitted TF-IDF and logistic regression pipeline over single words and pairs."""
+    pipeline = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, strip_accents="unicode"),
+        LogisticRegression(C=2.0, class_weight="balanced", max_iter=300),
+    )
+    return pipeline.fit(train["text"], train["label"])
+
+
+def bag_of_words(pipeline, texts: Sequence[str]) -> np.ndarray:
+    """Return the probabilities of a fitted pipeline for texts."""
+    return _in_order(pipeline.predict_proba(texts), pipeline.classes_)
+
+
+def _in_order(probabilities: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    columns = list(names)
+    return probabilities[:, [columns.index(name) for name in CLASSES]]
+
+
+# -- robustness
+
+
+def typo_curve(
+    predict: Callable[[list[str]], np.ndarray],
+    frame: pd.DataFrame,
+    shares: Sequence[float] = (0.0, 0.02, 0.05, 0.1, 0.2),
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return a row a share of letters with a typo: share, balanced_accuracy."""
+    rows = []
+    for share in shares:
+        rng = np.random.default_rng(seed)
+        texts = [with_typos(text, share, rng) for text in frame["text"]]
+        found = measures(frame["label"], predict(texts))
+        rows.append({"share": share, "balanced_accuracy": found["balanced_accuracy"]})
+    return pd.DataFrame(rows)
+
+
+# -- the verdict
+
+
+def verdict(candidate: dict, bundled: dict, name: str) -> dict[str, str]:
+    """Return {"serves", "reason"}: whether the candidate `name` replaces the bundled model.
+
+    Both are measured on the same test reviews and plain sentences; the dictionaries hold
+    balanced_accuracy and plain (the share of plain sentences read rightly). Visitors write about
+    anything, so a candidate that loses on plain sentences does not serve, however well it does on
+    the reviews it was made for.
+    """
+    if candidate["plain"] < bundled["plain"]:
+        return {
+            "serves": "bundled",
+            "reason": f"{name} reads {candidate['plain']:.0%} of the plain sentences rightly, "
+            f"the bundled model {bundled['plain']:.0%}",
+        }
+    if candidate["balanced_accuracy"] < bundled["balanced_accuracy"]:
+        return {
+            "serves": "bundled",
+            "reason": f"on the test reviews {name} reaches a balanced accuracy of "
+            f"{candidate['balanced_accuracy']:.3f}, the bundled model "
+            f"{bundled['balanced_accuracy']:.3f}",
+        }
+    return {
+        "serves": name,
+        "reason": f"it reads {candidate['plain']:.0%} of the plain sentences rightly (bundled: "
+        f"{bundled['plain']:.0%}) and reaches a balanced accuracy of "
+        f"{candidate['balanced_accuracy']:.3f} on the test reviews (bundled: "
+        f"{bundled['balanced_accuracy']:.3f})",
+    }
+
+
+def promote(outputs: Outputs, decided: dict[str, str]) -> None:
+    """Write models/serving.json: from now on the scorer loads the model that `decided` names."""
+    with whole_file(outputs.serving) as temporary:
+        told = {"model": decided["serves"], "reason": decided["reason"]}
+        temporary.write_text(json.dumps(told, indent=2) + "\n")
