@@ -1,0 +1,297 @@
+"""The REST service: scores texts, stores reviews, lists and deletes them for the administrator.
+
+python -m starwise api --port 8000
+curl -d '{"review": "Lovely people."}' -H 'Content-Type: application/json' \
+     http://127.0.0.1:8000/api/predict
+
+Every answer is JSON; whatever goes wrong is one sentence in {"detail": "..."}.
+"""
+
+import argparse
+import logging
+import os
+import secrets
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from starlette.exceptions import HTTPException
+
+from starwise import __version__
+from starwise.service import BRAND_LIMIT, REVIEW_LIMIT, InputError, NoModelError, Service
+from starwise.serving import (
+    BodyLimit,
+    RequestLog,
+    exit_on_sigterm,
+    listening_socket,
+    stop_with_parent,
+)
+from starwise.store import Store, StoreError, UnknownReviewError, UnstorableError
+
+# Room for REVIEW_LIMIT characters that JSON writes as two escapes of six bytes each, and the rest.
+BODY_LIMIT = 128 * 1024  # bytes
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Text(_Body):
+    """A text to score."""
+
+    review: StrictStr = Field(description=f"Up to {REVIEW_LIMIT:,} characters; not empty.")
+
+
+class Review(_Body):
+    """A review to score and store."""
+
+    id: uuid.UUID = Field(description="Made by the client; the same id never stores twice.")
+    brand: StrictStr = Field(description=f"Up to {BRAND_LIMIT} characters; not empty.")
+    review: StrictStr = Field(description=f"Up to {REVIEW_LIMIT:,} characters; not empty.")
+    rating: StrictInt = Field(ge=1, le=5, description="The stars that the visitor chose.")
+
+
+class Probabilities(BaseModel):
+    bad: float
+    average: float
+    good: float
+
+
+class Score(BaseModel):
+    """What the model makes of a text."""
+
+    sentiment: float = Field(description="From 0, bad, to 1, good.")
+    stars: int = Field(description="From 1 to 5, five equal steps of the sentiment.")
+    label: Literal["bad", "average", "good"]
+    probabilities: Probabilities
+    model: str
+
+
+class StoredReview(BaseModel):
+    """A row of the reviews table. What the model said is null when none could be asked."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: uuid.UUID
+    created_at: datetime
+    brand: str
+    review: str
+    rating: int
+    suggested_rating: int | None
+    sentiment: float | None
+    probabilities: Probabilities | None
+    model: str | None
+
+
+class Page(BaseModel):
+    """Reviews, newest first; `next` is the `after` of the next page, null on the last one."""
+
+    reviews: list[StoredReview]
+    next: uuid.UUID | None
+
+
+class Problem(BaseModel):
+    detail: str
+
+
+class ModelHealth(BaseModel):
+    state: Literal["ready", "missing"]
+    name: str | None
+    detail: str | None
+
+
+class DatabaseHealth(BaseModel):
+    state: Literal["up", "down"]
+    detail: str | None
+
+
+class Health(BaseModel):
+    model: ModelHealth
+    database: DatabaseHealth
+
+
+def create_app(service: Service, admin_token: str = "") -> FastAPI:
+    """Return the application over `service`.
+
+    `admin_token` opens the administrator's routes to who sends it; empty, they stay closed.
+    """
+    problems = {code: {"model": Problem} for code in (413, 422, 503)}
+    # FastAPI's own page of documentation loads its scripts from elsewhere, so it is not served.
+    app = FastAPI(
+        title="Starwise",
+        version=__version__,
+        description="Scores reviews letter by letter and keeps them.",
+        docs_url=None,
+        redoc_url=None,
+        responses=problems,
+    )
+    app.add_middleware(BodyLimit, limit=BODY_LIMIT)
+    app.add_middleware(RequestLog)
+    _answer_in_sentences(app)
+
+    bearer = HTTPBearer(auto_error=False, description="The token of STARWISE_ADMIN_TOKEN.")
+
+    def administrator(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
+        # Compared as bytes, in constant time; the answer is the same whatever was wrong.
+        token = given.credentials.encode() if given else b""
+        if not (admin_token and secrets.compare_digest(token, admin_token.encode())):
+            raise HTTPException(
+                401,
+                "This is for the administrator: send the administrator's token.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    for_administrator = {
+        "dependencies": [Depends(administrator)],
+        "responses": {401: {"model": Problem}},
+    }
+
+    @app.get("/health")
+    def health() -> Health:
+        """Say whether the model and the database are there."""
+        try:
+            service.store.check()
+            database = DatabaseHealth(state="up", detail=None)
+        except StoreError as error:
+            database = DatabaseHealth(state="down", detail=str(error))
+        if service.scorer is None:
+            model = ModelHealth(state="missing", name=None, detail=service.why_no_model)
+        else:
+            model = ModelHealth(state="ready", name=service.scorer.name, detail=None)
+        return Health(model=model, database=database)
+
+    @app.post("/api/predict")
+    def predict(text: Text) -> Score:
+        """Score a text; nothing is stored."""
+        return Score(**service.predict(text.review))
+
+    @app.post("/api/reviews", status_code=201, responses={200: {"model": StoredReview}})
+    def save(review: Review, response: Response) -> StoredReview:
+        """Score a review and store it: 201, or 200 and the stored row when its id comes again."""
+        row, new = service.save(review.id, review.brand, review.review, review.rating)
+        response.status_code = 201 if new else 200
+        return StoredReview.model_validate(row)
+
+    @app.get("/api/reviews", **for_administrator)
+    def page(
+        limit: Annotated[int, Query(ge=1, le=200)] = 50, after: uuid.UUID | None = None
+    ) -> Page:
+        """List reviews, newest first, a page at a time."""
+        rows = service.store.page(limit + 1, after)
+        shown = [StoredReview.model_validate(row) for row in rows[:limit]]
+        return Page(reviews=shown, next=shown[-1].id if len(rows) > limit else None)
+
+    @app.delete("/api/reviews/{id}", status_code=204, **for_administrator)
+    def delete(id: uuid.UUID) -> None:
+        """Delete one review for good."""
+        if not service.store.delete(id):
+            raise HTTPException(404, "There is no review with this id.")
+
+    return app
+
+
+def _answer_in_sentences(app: FastAPI) -> None:
+    """Turn every kind of error into its status and one sentence."""
+    statuses = {
+        InputError: 422,
+        UnstorableError: 422,
+        UnknownReviewError: 422,
+        StoreError: 503,
+        NoModelError: 503,
+    }
+
+    def problem(status: int, detail: str, headers: dict | None = None) -> JSONResponse:
+        return JSONResponse({"detail": detail}, status, headers)
+
+    for kind, status in statuses.items():
+
+        @app.exception_handler(kind)
+        async def sentence(_: Request, error: Exception, status: int = status) -> JSONResponse:
+            return problem(status, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # What was sent is not repeated: it may be a review, or nothing that can be encoded.
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return problem(422, "The body is not JSON.")
+        if len(first["loc"]) == 1:
+            return problem(422, "The body is not a JSON object (Content-Type: application/json).")
+        place = ".".join(str(part) for part in first["loc"][1:] if isinstance(part, str))
+        if first["type"] == "extra_forbidden":
+            return problem(422, "The body has a field that is not known here.")
+        return problem(422, f"{place}: {first['msg']}.")
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
+        return problem(500, "Something went wrong here, and it is not your doing.")
+
+
+def load_service(address: str) -> Service:
+    """Return the serving model (or none, and why) over the store at `address`."""
+    import torch
+
+    from starwise.model import ModelError
+    from starwise.score import Scorer
+
+    # One text at a time: several threads of torch would only wait for one another.
+    torch.set_num_threads(1)
+    scorer, why = None, ""
+    try:
+        scorer = Scorer.load()
+        scorer.score("The first text takes longest, so let it be this one.")
+    except ModelError as error:
+        why = f"{error}".rstrip(".") + "."
+    return Service(scorer, Store(address), why_no_model=why)
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """Give DATABASE_URL, or the embedded Postgres for as long as it is needed here."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    from starwise.postgres import EmbeddedPostgres
+
+    postgres = EmbeddedPostgres()
+    try:
+        yield postgres.start()
+    finally:
+        postgres.stop()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=8000, help="TCP port; 0 chooses a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to other machines")
+    # For the launcher of the dashboard: end when standard input closes.
+    parser.add_argument("--stop-with-parent", action="store_true", help=argparse.SUPPRESS)
+
+
+def main(args: argparse.Namespace) -> int:
+    import uvicorn
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("starwise").setLevel(logging.INFO)
+    exit_on_sigterm()
+    if args.stop_with_parent:
+        stop_with_parent()
+    with listening_socket(args.host, args.port) as bound, database() as address:
+        app = create_app(load_service(address), os.environ.get("STARWISE_ADMIN_TOKEN", ""))
+        print(f"The service answers at http://{args.host}:{bound.getsockname()[1]}", flush=True)
+        config = uvicorn.Config(
+            app, access_log=False, log_level="warning", timeout_graceful_shutdown=5
+        )
+        uvicorn.Server(config).run(sockets=[bound])
+    return 0

