@@ -1,0 +1,274 @@
+"""Every figure of the notebooks, with one palette that the dashboard shares.
+
+    plots.style()
+    figure = plots.loss_curve(history)
+    plots.keep(figure, outputs.figures / "03_loss.png")
+
+Each function returns a matplotlib Figure of about 5 x 3 inches with labelled axes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from starwise.classes import CLASSES
+from starwise.paths import whole_file
+
+# Brick, amber, teal: told apart by the colour-blind, and by their lightness in print.
+PALETTE = {"bad": "#C8553D", "average": "#E0A030", "good": "#2A7F8E"}
+INK = "#1F2A44"
+PAPER = "#FBFAF7"
+QUIET = "#8A8FA0"
+STAR_COLOURS = ("#9E3A26", "#C8553D", "#E0A030", "#5BA3AE", "#2A7F8E")
+
+
+def style() -> None:
+    """Set fonts, colours and sizes for all figures that follow."""
+    plt.rcParams.update(
+        {
+            "figure.figsize": (5, 3),
+            "figure.dpi": 110,
+            "figure.facecolor": PAPER,
+            "axes.facecolor": PAPER,
+            "savefig.facecolor": PAPER,
+            "savefig.dpi": 160,
+            "savefig.bbox": "tight",
+            "axes.edgecolor": QUIET,
+            "axes.labelcolor": INK,
+            "axes.titlecolor": INK,
+            "axes.titlesize": 10,
+            "axes.titlelocation": "left",
+            "axes.titlepad": 10,
+            "axes.labelsize": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "xtick.labelsize": 8,
+            "ytick.labelsize": 8,
+            "legend.fontsize": 8,
+            "legend.frameon": False,
+            "text.color": INK,
+            "font.size": 9,
+        }
+    )
+
+
+def keep(figure: Figure, path: Path) -> Figure:
+    """Write the figure to a file, whole, and return it so that a notebook also shows it."""
+    with whole_file(path) as temporary:
+        figure.savefig(temporary)
+    plt.close(figure)  # a notebook would otherwise show it twice
+    return figure
+
+
+# -- 01 and 02: what was collected
+
+
+def stars_by_category(frame: pd.DataFrame) -> Figure:
+    """Shares of 1 to 5 stars in each category; frame: category, rating."""
+    table = pd.crosstab(frame["category"], frame["rating"], normalize="index")
+    mean = frame.groupby("category")["rating"].mean().sort_values()
+    table = table.reindex(index=mean.index, columns=range(1, 6), fill_value=0.0)
+    figure, axes = plt.subplots(figsize=(5, 0.9 + 0.2 * len(table)))
+    left = np.zeros(len(table))
+    for stars, colour in zip(table.columns, STAR_COLOURS, strict=True):
+        axes.barh(table.index, table[stars], left=left, color=colour, label=f"{stars} ★")
+        left += table[stars].to_numpy()
+    axes.set(xlabel="share of the category's reviews", xlim=(0, 1))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(left=False)
+    axes.margins(y=0.01)
+    axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1, columnspacing=1)
+    return figure
+
+
+def review_lengths(lengths: pd.Series) -> Figure:
+    """Histogram of review lengths in characters, on a logarithmic axis."""
+    lengths = lengths[lengths > 0]
+    figure, axes = plt.subplots()
+    edges = np.geomspace(max(1, lengths.min()), lengths.max() + 1, 40)
+    axes.hist(lengths, bins=edges, color=INK)
+    middle = lengths.median()
+    axes.axvline(middle, color=PALETTE["average"], linewidth=2)
+    axes.annotate(
+        f"half are shorter than {middle:,.0f}",
+        (middle, axes.get_ylim()[1]),
+        xytext=(5, -4),
+        textcoords="offset points",
+        va="top",
+        color=INK,
+        fontsize=8,
+    )
+    axes.set(xscale="log", xlabel="length of the review (characters)", ylabel="reviews")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    return figure
+
+
+def class_balance(frame: pd.DataFrame) -> Figure:
+    """Share of each class in each split; frame: split, label."""
+    table = pd.crosstab(frame["split"], frame["label"], normalize="index")
+    table = table.reindex(index=["train", "validation", "test"], columns=list(CLASSES))
+    rows = frame["split"].value_counts()
+    figure, axes = plt.subplots(figsize=(5, 2.2))
+    names = [f"{name}\n{rows[name]:,} reviews" for name in table.index]
+    left = np.zeros(len(table))
+    for label in CLASSES:
+        bars = axes.barh(names, table[label], left=left, color=PALETTE[label], label=label)
+        axes.bar_label(
+            bars, [f"{v:.0%}" for v in table[label]], label_type="center", color="white", fontsize=8
+        )
+        left += table[label].to_numpy()
+    axes.set(xlabel="share of the split's reviews", xlim=(0, 1))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.invert_yaxis()
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(left=False)
+    axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1), handlelength=1)
+    return figure
+
+
+# -- 03: how the network reads
+
+
+def quantized(text: str, symbols: Sequence[str], matrix: np.ndarray) -> Figure:
+    """A text as the network sees it: rows are symbols, columns positions, a mark where they meet.
+
+    matrix: (symbols, positions) of 0 and 1.
+    """
+    used = np.flatnonzero(matrix.any(1))
+    figure, axes = plt.subplots(figsize=(5, 0.9 + 0.15 * len(used)))
+    axes.imshow(matrix[used], cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
+    shown = [{" ": "space", "\n": "newline"}.get(symbols[row], symbols[row]) for row in used]
+    axes.set_yticks(range(len(used)), shown)
+    axes.set_xticks(range(matrix.shape[1]), [*text, *" " * (matrix.shape[1] - len(text))])
+    axes.set(xlabel="position in the text", ylabel="symbol")
+    axes.set_title(f"{matrix.shape[0]} symbols in all, {len(used)} of them occur here")
+    return figure
+
+
+def convolution(text: str, responses: dict[str, np.ndarray]) -> Figure:
+    """What filters answer at each position of a text: one row a filter, (positions,) each."""
+    figure, rows = plt.subplots(
+        len(responses), 1, figsize=(5, 0.6 + 0.85 * len(responses)), sharex=True, squeeze=False
+    )
+    for axes, (name, response) in zip(rows[:, 0], responses.items(), strict=True):
+        best = response == response.max()
+        colours = np.where(best, PALETTE["average"], QUIET)
+        axes.bar(range(len(response)), response, color=colours)
+        axes.set_ylabel("answer")
+        axes.set_title(f"filter for “{name}”", pad=3)
+    axes.set_xticks(range(len(text)), list(text))
+    axes.set_xlabel("position in the text (start of the window)")
+    figure.tight_layout()
+    return figure
+
+
+def loss_curve(history: Sequence[dict], baseline: float | None = None) -> Figure:
+    """Loss and accuracy of training (solid) and validation (dashed) after each epoch."""
+    table = pd.DataFrame(history)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8))
+    seen = table["reviews"] / 1000
+    for axes, measure, unit in [(left, "loss", "loss (nats)"), (right, "accuracy", "accuracy")]:
+        axes.plot(seen, table[measure], color=INK, marker="o", markersize=3, label="training")
+        axes.plot(
+            seen,
+            table[f"validation_{measure}"],
+            color=PALETTE["good"],
+            linestyle="--",
+            marker="o",
+            markersize=3,
+            label="validation",
+        )
+        axes.set(xlabel="reviews seen (thousands)", ylabel=unit)
+    if baseline is not None:
+        right.axhline(baseline, color=PALETTE["average"], linewidth=1, label="bag of words")
+    right.legend()
+    figure.tight_layout()
+    return figure
+
+
+# -- 04: how well it reads
+
+
+def ladder(table: pd.DataFrame, best: float | None = None) -> Figure:
+    """Balanced accuracy of each model; table: title, balanced_accuracy, in drawing order."""
+    figure, axes = plt.subplots(figsize=(5, 0.9 + 0.36 * len(table)))
+    colours = [PALETTE["good"] if name == "network" else QUIET for name in table["name"]]
+    bars = axes.barh(table["title"], table["balanced_accuracy"], color=colours)
+    axes.bar_label(bars, [f"{value:.3f}" for value in table["balanced_accuracy"]], padding=3)
+    if best is not None:
+        axes.axvline(best, color=PALETTE["average"], linewidth=2)
+        axes.text(best, -0.75, f"best possible {best:.3f}", ha="right", fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="balanced accuracy on the test reviews", xlim=(0, 1.08))
+    axes.tick_params(left=False)
+    return figure
+
+
+def confusion(matrix: np.ndarray) -> Figure:
+    """Share of each true class (row) that is given each class (column); matrix: counts (3, 3)."""
+    shares = matrix / matrix.sum(1, keepdims=True).clip(1)
+    figure, axes = plt.subplots(figsize=(3.6, 3))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row in range(3):
+        for column in range(3):
+            dark = shares[row, column] > 0.55
+            axes.text(
+                column,
+                row,
+                f"{shares[row, column]:.0%}\n{matrix[row, column]:,}",
+                ha="center",
+                va="center",
+                color="white" if dark else INK,
+                fontsize=8,
+            )
+    axes.set_xticks(range(3), CLASSES)
+    axes.set_yticks(range(3), CLASSES)
+    axes.set(xlabel="read as", ylabel="really")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def calibration(table: pd.DataFrame) -> Figure:
+    """Accuracy at each level of confidence; table: confidence, accuracy, share (a row a bin)."""
+    figure, axes = plt.subplots(figsize=(3.8, 3.2))
+    axes.plot([0.33, 1], [0.33, 1], color=QUIET, linewidth=1, label="perfect")
+    axes.scatter(
+        table["confidence"],
+        table["accuracy"],
+        s=20 + 600 * table["share"],
+        color=PALETTE["good"],
+        alpha=0.85,
+        edgecolor="white",
+        label="a bin (area: its reviews)",
+    )
+    axes.set(xlabel="how sure the network is", ylabel="how often it is right")
+    axes.set(xlim=(0.3, 1.03), ylim=(0, 1.05))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    legend = axes.legend(loc="lower right")
+    for handle in legend.legend_handles[1:]:
+        handle.set_sizes([40])
+    return figure
+
+
+def typo_curves(curves: dict[str, pd.DataFrame]) -> Figure:
+    """Balanced accuracy against the share of mistyped letters; one curve a model."""
+    figure, axes = plt.subplots()
+    styles = [(PALETTE["good"], "-"), (QUIET, "--"), (PALETTE["average"], ":")]
+    for (name, table), (colour, line) in zip(curves.items(), styles, strict=False):
+        axes.plot(
+            table["share"], table["balanced_accuracy"], line, color=colour, marker="o", label=name
+        )
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set(xlabel="letters with a typo", ylabel="balanced accuracy")
+    axes.legend()
+    return figure
