@@ -1,0 +1,83 @@
+"""What came of a run, in a few lines: rows, how well the network reads, where to look next.
+
+print(summary(outputs, record, steps, seconds=75.0))
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from starwise.batch.record import Record
+from starwise.batch.steps import Step
+from starwise.paths import Outputs
+
+
+def minutes(seconds: float) -> str:
+    """Return a duration for a reader: "4.2 s", "1 min 15 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+
+
+def summary(outputs: Outputs, record: Record, steps: Sequence[Step], seconds: float) -> str:
+    """Return the closing lines of a run; what a partial run has not made is left out."""
+    lines = ["", *_rows(outputs), *_measures(outputs)]
+    took = " + ".join(
+        f"{step.notebook.name} {minutes(record.entry(step)['seconds'])}" for step in steps
+    )
+    lines += [
+        f"Time       {minutes(seconds)} (when last run: {took})",
+        f"Results    {outputs.root}",
+        f"Notebooks  {outputs.notebooks}, executed, with their figures",
+    ]
+    if steps[-1].notebook.number == 4:
+        lines.append("Next       ./run_all.sh dashboard   rate a review while you type it")
+    else:
+        lines.append(f"Next       ./run_all.sh --from {steps[-1].notebook.number + 1}")
+    return "\n".join(lines)
+
+
+def _rows(outputs: Outputs) -> list[str]:
+    found = []
+    counts = _json(outputs.collection).get("counts", {})
+    if outputs.reviews.exists() and "reviews" in counts:
+        found.append(
+            f"{counts['reviews']:,} collected from {counts.get('companies', 0):,} companies"
+        )
+    if outputs.labelled.exists():
+        import pyarrow.parquet  # here, because a run that fails early need not wait for it
+
+        rows = pyarrow.parquet.read_metadata(outputs.labelled).num_rows
+        found.append(f"{rows:,} cleaned and labelled")
+    return [f"Reviews    {'; '.join(found)}"] if found else []
+
+
+def _measures(outputs: Outputs) -> list[str]:
+    metrics = _json(outputs.metrics)
+    models = {model["name"]: model for model in metrics.get("models", [])}
+    lines = []
+    titles = {
+        "network": "the network",
+        "tfidf_lr": "words counted (TF-IDF + logistic regression)",
+        "majority": "always the commonest class",
+    }
+    for name, title in titles.items():
+        if name in models:
+            accuracy, f1 = models[name]["accuracy"], models[name]["macro_f1"]
+            lines.append(f"accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   {title}")
+    if lines and metrics.get("best_accuracy") is not None:
+        lines.append(f"accuracy {metrics['best_accuracy']:.3f}   the best that is possible here")
+    verdict = metrics.get("verdict", {})
+    if lines and verdict:
+        lines.append(f"serving: {verdict.get('serves')} ({verdict.get('reason')})")
+    return [
+        ("Reading    " if number == 0 else " " * 11) + line for number, line in enumerate(lines)
+    ]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}

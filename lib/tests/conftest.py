@@ -1,0 +1,32 @@
+"""What several rooms' tests share: outputs of their own, and the optional folder `../shared`."""
+
+import os
+from pathlib import Path
+
+import pytest
+from starwise.paths import Outputs, project_root
+
+
+@pytest.fixture(autouse=True)
+def own_outputs(tmp_path, monkeypatch) -> Outputs:
+    """Every test writes to a folder of its own, never to the project's `outputs/`."""
+    monkeypatch.setenv("STARWISE_OUTPUTS", str(tmp_path / "outputs"))
+    # A database or a service of the person who runs the tests is none of the tests' business.
+    for name in ("DATABASE_URL", "STARWISE_API_URL", "STARWISE_ADMIN_TOKEN", "STARWISE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    return Outputs.default()
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The project's root, which holds `notebooks/` and `lib/`."""
+    return project_root()
+
+
+@pytest.fixture(scope="session")
+def shared(project) -> Path:
+    """Real reviews and saved pages beside the project, on machines that have them."""
+    folder = Path(os.environ.get("STARWISE_SHARED", project.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here: this test needs the real reviews and pages in it")
+    return folder
