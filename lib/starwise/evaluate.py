@@ -13,7 +13,13 @@ import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -21,6 +27,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from starwise.classes import CLASSES, class_numbers
 from starwise.paths import Outputs, whole_file
 from starwise.sampling import with_typos
+from starwise.train import balancing_weights
 
 
 def measures(labels: Sequence[str], probabilities: np.ndarray) -> dict[str, float]:
@@ -42,6 +49,15 @@ def measures(labels: Sequence[str], probabilities: np.ndarray) -> dict[str, floa
     }
 
 
+def per_class(labels: Sequence[str], probabilities: np.ndarray) -> pd.DataFrame:
+    """Return a row a class: precision, recall, f1, and reviews (how many there are)."""
+    columns = precision_recall_fscore_support(
+        class_numbers(labels), probabilities.argmax(1), labels=range(len(CLASSES)), zero_division=0
+    )
+    names = ["precision", "recall", "f1", "reviews"]
+    return pd.DataFrame(dict(zip(names, columns, strict=True)), index=CLASSES)
+
+
 def confusion(labels: Sequence[str], probabilities: np.ndarray) -> np.ndarray:
     """Return how many reviews of each class (row) were given each class (column), (3, 3)."""
     truth = class_numbers(labels)
@@ -49,22 +65,38 @@ def confusion(labels: Sequence[str], probabilities: np.ndarray) -> np.ndarray:
 
 
 def reliability(labels: Sequence[str], probabilities: np.ndarray, bins: int = 15) -> pd.DataFrame:
-    """Return a row a bin of confidence: confidence, accuracy (means), share of all rows.
+    """Return a row a bin of confidence: confidence, accuracy (means), share (of all, sums to 1).
 
-    Guo et al., "On Calibration of Modern Neural Networks" (2017), section 2.
+    Guo et al., "On Calibration of Modern Neural Networks" (2017), section 2. The classes weigh the
+    same here, as they do in training: the probabilities are those of a world in which bad, average
+    and good reviews are equally frequent, since nobody knows how often a visitor is content.
     """
+    truth = class_numbers(labels)
     confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == class_numbers(labels)
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    table = pd.DataFrame({"bin": bin_of, "confidence": confidence, "right": right})
-    grouped = table.groupby("bin")
-    return pd.DataFrame(
+    weight = balancing_weights(truth)
+    table = pd.DataFrame(
         {
-            "confidence": grouped["confidence"].mean(),
-            "accuracy": grouped["right"].mean(),
-            "share": grouped.size() / len(table),
+            "bin": np.minimum((confidence * bins).astype(int), bins - 1),
+            "confidence": confidence * weight,
+            "accuracy": (probabilities.argmax(1) == truth) * weight,
+            "share": weight,
         }
     )
+    summed = table.groupby("bin").sum()
+    return summed.div(summed["share"], axis=0).assign(share=summed["share"])
+
+
+def worst_errors(frame: pd.DataFrame, probabilities: np.ndarray, rows: int) -> pd.DataFrame:
+    """Return up to `rows` reviews taken for the opposite class, the surest errors first.
+
+    frame: text, rating, label; returned: rating, label, read_as, sure (0 to 1), text.
+    """
+    found = probabilities.argmax(1)
+    table = frame[["rating", "label"]].assign(
+        read_as=np.array(CLASSES)[found], sure=probabilities.max(1).round(2), text=frame["text"]
+    )
+    opposite = np.abs(class_numbers(frame["label"]) - found) == 2
+    return table[opposite].sort_values("sure", ascending=False).head(rows).reset_index(drop=True)
 
 
 # -- the ladder of baselines

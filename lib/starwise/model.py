@@ -278,3 +278,11 @@ def load(folder: Path) -> tuple[ArticleNetwork | CompactNetwork, dict[str, Any]]
     except Exception as error:  # whatever a damaged description can lead to
         raise ModelError(f"{folder} does not describe its own weights: {error}") from None
     return network.eval(), card
+
+
+def newest(models: Path) -> str:
+    """Return the name of the model in folder `models` that was finished last."""
+    cards = sorted(Path(models).glob("*/model.json"), key=lambda card: card.stat().st_mtime)
+    if not cards:
+        raise ModelError(f"there is no model in {models}: run notebook 03_train first")
+    return cards[-1].parent.name
