@@ -1,0 +1,139 @@
+"""A headless browser on this machine, opened for a block and gone after it, whatever happens.
+
+with browser() as driver:
+    driver.get("http://127.0.0.1:8000/")
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.service import Service
+
+from starwise.collect.errors import CollectError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+MAC_BROWSER = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+PAGE_SECONDS = 30
+
+QUIET = (
+    "--headless=new",
+    "--disable-dev-shm-usage",  # containers give little shared memory
+    "--blink-settings=imagesEnabled=false",
+    # No visits but ours: nothing is looked up, updated or reported in the background.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--disable-extensions",
+    "--no-first-run",
+    "--no-pings",
+)
+
+# Waits until its standard input closes, which is when the process that opened the browser is gone,
+# and then ends the browser's process group and removes its folder.
+GUARD = """
+import os, shutil, signal, sys
+os.read(0, 1)
+try:
+    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+except ProcessLookupError:
+    pass
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+"""
+
+
+def find_browser() -> str:
+    """Return the path of Chrome or Chromium: $STARWISE_CHROME, else from PATH, else ""."""
+    found = os.environ.get("STARWISE_CHROME") or next(filter(None, map(shutil.which, BROWSERS)), "")
+    return found or (MAC_BROWSER if Path(MAC_BROWSER).exists() else "")
+
+
+def find_driver() -> str:
+    """Return the path of chromedriver: $STARWISE_CHROMEDRIVER, else from PATH, else ""."""
+    return os.environ.get("STARWISE_CHROMEDRIVER") or shutil.which("chromedriver") or ""
+
+
+@contextmanager
+def browser(user_agent: str = "", *arguments: str) -> Iterator[webdriver.Chrome]:
+    """Open a headless browser and yield its driver; `arguments` are further Chrome switches.
+
+    What is not found on this machine, Selenium Manager brings where it can reach the internet.
+    Raises CollectError, saying what to install, when no browser starts.
+    """
+    folder = tempfile.mkdtemp(prefix="starwise-browser-")
+    # The driver and the browser form a process group of their own, to be ended together, and keep
+    # their files in a folder of their own, to be removed together.
+    service = Service(
+        executable_path=find_driver() or None,
+        env={**os.environ, "TMPDIR": folder},
+        popen_kw={"start_new_session": True},
+    )
+    driver = None
+    try:
+        try:
+            driver = webdriver.Chrome(options=_options(user_agent, arguments), service=service)
+        except (WebDriverException, OSError) as error:
+            raise CollectError(
+                "No browser could be started: install Chrome or Chromium with its driver (on "
+                "Debian and Ubuntu: apt install chromium chromium-driver), or name them in "
+                f"STARWISE_CHROME and STARWISE_CHROMEDRIVER ({_first_line(error)})."
+            ) from error
+        driver.set_page_load_timeout(PAGE_SECONDS)
+        with _guarded(service.process.pid, folder):
+            yield driver
+    finally:
+        if driver is not None:
+            # A browser that has crashed cannot quit any more.
+            with suppress(Exception):
+                driver.quit()
+        _end_group(service)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _options(user_agent: str, arguments: tuple[str, ...]) -> webdriver.ChromeOptions:
+    options = webdriver.ChromeOptions()
+    options.binary_location = find_browser()
+    for argument in (*QUIET, *arguments):
+        options.add_argument(argument)
+    if user_agent:
+        options.add_argument(f"--user-agent={user_agent}")
+    # Chrome's sandbox refuses to work for root, which is who one is in a container.
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.add_argument("--no-sandbox")
+    return options
+
+
+@contextmanager
+def _guarded(group: int, folder: str) -> Iterator[None]:
+    """Have the browser ended even if this process is killed meanwhile."""
+    if not hasattr(os, "killpg"):
+        yield
+        return
+    command = [sys.executable, "-S", "-E", "-c", GUARD, str(group), folder]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.wait()
+        guard.stdin.close()
+
+
+def _end_group(service: Service) -> None:
+    process = getattr(service, "process", None)
+    if process is not None and hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "msg", None) or error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,40 @@
+"""What a crawl counts while it goes on."""
+
+from dataclasses import dataclass, field
+
+EXAMPLES = 20
+
+
+@dataclass
+class Tally:
+    """Numbers of one crawl; sentences for the first few things that went wrong."""
+
+    companies: int = 0  # whose first page was read
+    pages: int = 0
+    announced: int = 0  # reviews that these companies' pages announce
+    reviews: int = 0  # kept, with text and stars
+    without_text: int = 0
+    without_stars: int = 0
+    given_up: int = 0  # pages
+    stopped: int = 0  # companies left before their last page
+    notes: list[str] = field(default_factory=list)
+    done: bool = False
+
+    @property
+    def cards(self) -> int:
+        """Reviews seen, kept or not."""
+        return self.reviews + self.without_text + self.without_stars
+
+    def give_up(self, why: str) -> None:
+        """Count a page that could not be read."""
+        self.given_up += 1
+        self._note(f"given up  {why}")
+
+    def stop(self, why: str) -> None:
+        """Count a company that was left early."""
+        self.stopped += 1
+        self._note(f"stopped   {why}")
+
+    def _note(self, line: str) -> None:
+        if len(self.notes) < EXAMPLES:
+            self.notes.append(line)
