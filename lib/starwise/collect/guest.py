@@ -72,7 +72,7 @@ class Guest:
 
     def allowed(self, url: str) -> bool:
         """Tell whether the site's robots.txt lets us read `url`."""
-        return self._rules.can_fetch(url, self.user_agent)
+        return Protego.parse(self.robots).can_fetch(url, self.user_agent)
 
     def fetch(self, url: str) -> str:
         """Return the text of a page; raise CollectError when it is forbidden or cannot be had."""
@@ -84,12 +84,12 @@ class Guest:
         return answer.text
 
     @cached_property
-    def _rules(self) -> Protego:
+    def robots(self) -> str:
+        """The text of the site's robots.txt, "" when it has none: then everything is allowed."""
         answer = self._get(f"{self.url}/robots.txt")
         if answer.status_code >= 500:
             raise CollectError(f"{self.host} cannot show its robots.txt; please try later.")
-        # Without a robots.txt everything is allowed.
-        return Protego.parse(answer.text if answer.ok else "")
+        return answer.text if answer.ok else ""
 
     def _get(self, url: str) -> requests.Response:
         with requests.Session() as session:
@@ -100,9 +100,6 @@ class Guest:
                 answer = session.get(url, timeout=TIMEOUT_SECONDS)
             except requests.RequestException as error:
                 raise CollectError(f"The page {url} cannot be reached: {error}.") from error
-        answer.encoding = (
-            answer.apparent_encoding
-            if "charset" not in answer.headers.get("Content-Type", "charset")
-            else answer.encoding
-        )
+        if "charset" not in answer.headers.get("Content-Type", ""):
+            answer.encoding = "utf-8"
         return answer

@@ -65,9 +65,10 @@ def collect_reviews(
     orders = {
         "site": guest.site,
         "host": guest.host,
-        "companies": companies["company_url"].tolist(),
+        "companies": companies["company_url"].drop_duplicates().tolist(),
         "part": str(part),
         "user_agent": guest.user_agent,
+        "robots": guest.robots,
         "local": guest.is_local,
         "concurrency": concurrency,
         "max_pages": max_pages,
@@ -81,12 +82,12 @@ def collect_reviews(
         _show(progress, tally, last=True)
         for note in tally.notes:
             tell(f"  {note}")
-        coverage = _coverage(tally, len(companies))
+        coverage = _coverage(tally, len(orders["companies"]))
         if coverage < min_coverage:
             raise CollectError(
-                f"Only {coverage:.1%} of the announced reviews came back, fewer than the "
-                f"{min_coverage:.0%} asked for by min_coverage; {tally.given_up} pages were given "
-                f"up{': ' + tally.notes[0] if tally.notes else ''}."
+                f"Only {coverage:.1%} of the announced reviews came back, and min_coverage asks "
+                f"for {min_coverage:.0%}; {tally.given_up} pages were given up. "
+                + " ".join(tally.notes[:1])
             )
         _write(part, path)
     finally:

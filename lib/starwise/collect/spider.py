@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TextIO
 
 import scrapy
+from protego import Protego
 from scrapy.crawler import CrawlerProcess
 from scrapy.http import Response
 
@@ -28,6 +29,10 @@ from starwise.collect.tally import Tally
 # a page may lose a review or two while we read.
 SPARE_PAGES = 2
 SECONDS_BETWEEN_REPORTS = 1.0
+UNTOLD = {
+    "offsite/filtered": "led to another host, where we did not go",
+    "spider_exceptions/count": "could not be read by the layout",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Orders:
     companies: list[str]  # addresses of the companies' first pages
     part: str  # file that takes one JSON line a review, as they come
     user_agent: str
+    robots: str  # text of the site's robots.txt
     local: bool
     concurrency: int
     max_pages: int  # budget of the whole crawl
@@ -56,15 +62,23 @@ class ReviewSpider(scrapy.Spider):
         self.layout = layout_of(orders.site)
         # On any other host we are not a guest: neither links nor redirects lead us there.
         self.allowed_domains = [orders.host]
+        self.rules = Protego.parse(orders.robots)
+        self.asked: set[str] = set()  # addresses of pages
         self.seen: set[str] = set()  # ids of reviews
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         for place, url in enumerate(self.orders.companies):
-            yield self.ask(url, place=place, number=1)
+            for request in self.ask(url, place, number=1):
+                yield request
 
-    def ask(self, url: str, place: int, number: int) -> scrapy.Request:
+    def ask(self, url: str, place: int, number: int) -> Iterator[scrapy.Request]:
         """Ask for page `number` of the company at `place`; first pages come before later ones."""
-        return scrapy.Request(
+        # Scrapy looks at robots.txt too, but lets some of the first, simultaneous requests pass.
+        if not self.rules.can_fetch(url, self.orders.user_agent):
+            self.tally.give_up(f"{url}: forbidden by robots.txt")
+            return
+        self.asked.add(url)
+        yield scrapy.Request(
             url,
             callback=self.read,
             errback=self.give_up,
@@ -85,7 +99,7 @@ class ReviewSpider(scrapy.Spider):
             self.tally.announced += page.announced
         fresh = self.keep(page, response.url, place, number)
         if page.next_url and self.goes_on(page, number, fresh):
-            yield self.ask(page.next_url, place, number + 1)
+            yield from self.ask(page.next_url, place, number + 1)
 
     def keep(self, page: ReviewPage, url: str, place: int, number: int) -> int:
         """Write the page's reviews that have text and stars; return how many cards were new."""
@@ -118,13 +132,16 @@ class ReviewSpider(scrapy.Spider):
     def goes_on(self, page: ReviewPage, number: int, fresh: int) -> bool:
         """Tell whether the next page is worth asking for; say why when it is not."""
         if not fresh:
-            self.tally.stop(f"{page.company}: page {number} holds nothing new, so we stop there.")
+            self.tally.stop(f"{page.company}: page {number} holds nothing new, so we stop there")
+            return False
+        if page.next_url in self.asked:
+            self.tally.stop(f"{page.company}: the next page after {number} was read already")
             return False
         expected = -(-page.announced // len(page.cards)) + SPARE_PAGES
         if number >= expected:
             self.tally.stop(
                 f"{page.company}: still a next page after {number}, though it announces "
-                f"{page.announced} reviews; we stop there."
+                f"{page.announced} reviews; we stop there"
             )
             return False
         return True
@@ -149,12 +166,11 @@ def main() -> None:
             process.start()
     reason = crawler.stats.get_value("finish_reason") or "failed"
     if reason != "finished":
-        tally.stop(f"The crawl ended early: {reason}.")
-    # A page that broke the layout's own code: the error log tells where.
-    broken = crawler.stats.get_value("spider_exceptions/count", 0)
-    if broken:
-        tally.given_up += broken
-        tally.notes.append(f"given up  {broken} pages that the layout cannot read")
+        tally.stop(f"The crawl ended early: {reason}")
+    # What Scrapy tells only its own counts.
+    for name, why in UNTOLD.items():
+        if pages := crawler.stats.get_value(name, 0):
+            tally.give_up(f"{pages} pages {why}", pages)
     tally.done = True
     tell(tally)
 

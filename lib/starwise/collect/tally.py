@@ -25,16 +25,16 @@ class Tally:
         """Reviews seen, kept or not."""
         return self.reviews + self.without_text + self.without_stars
 
-    def give_up(self, why: str) -> None:
-        """Count a page that could not be read."""
-        self.given_up += 1
-        self._note(f"given up  {why}")
+    def give_up(self, why: str, pages: int = 1) -> None:
+        """Count pages that could not be read."""
+        self.given_up += pages
+        self._note(why)
 
     def stop(self, why: str) -> None:
         """Count a company that was left early."""
         self.stopped += 1
-        self._note(f"stopped   {why}")
+        self._note(why)
 
-    def _note(self, line: str) -> None:
+    def _note(self, sentence: str) -> None:
         if len(self.notes) < EXAMPLES:
-            self.notes.append(line)
+            self.notes.append(sentence.rstrip(".") + ".")
