@@ -122,7 +122,7 @@ def test_a_corpus_goes_to_the_notebook_that_reads_it_first(folder, tmp_path):
     assert step.corpus == str(file) and second.corpus == ""
     with pytest.raises(BatchError, match="read by notebook 1 or 2"):
         choose(find_notebooks(folder), first=2, corpus=str(file))
-    with pytest.raises(BatchError, match="neither a .csv nor a .parquet"):
+    with pytest.raises(BatchError, match=r"neither a \.csv nor a \.parquet"):
         choose(find_notebooks(folder), corpus=__file__)
 
 
@@ -169,7 +169,7 @@ def test_ipythons_own_exit_is_noticed(folder, outputs):
 def test_a_cell_past_its_time_limit_is_stopped(folder, outputs):
     write_notebook(folder, "01_first", ["import time; time.sleep(60)"], "", "`a.txt`")
     start = time.monotonic()
-    with pytest.raises(NotebookError, match="cell 4 of 4 .import time.* took longer than 2 s"):
+    with pytest.raises(NotebookError, match=r"cell 4 of 4 .import time.* took longer than 2 s"):
         run(folder, outputs, cell_timeout=2)
     assert time.monotonic() - start < 20
 

@@ -1,0 +1,316 @@
+#!/usr/bin/env bash
+# Starwise on one command: makes its environment once, then does what was asked.
+# Works with bash 3.2, which is what macOS has.
+set -euo pipefail
+
+HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+OUTPUTS=${STARWISE_OUTPUTS:-$HERE/outputs}
+LOG=$OUTPUTS/setup.log
+CPU_WHEELS=${STARWISE_CPU_WHEELS:-https://download.pytorch.org/whl/cpu/torch/}
+
+usage() {
+    cat <<'END'
+Starwise: collect reviews, learn to read them letter by letter, rate a review as it is typed.
+
+  ./run_all.sh                    run the notebooks 01 to 04 on the practice site
+  ./run_all.sh dashboard          serve the dashboard on this machine until Ctrl-C
+  ./run_all.sh lab                open JupyterLab to step through the notebooks
+  ./run_all.sh practice           browse the practice review site
+  ./run_all.sh score FILE ...     score the reviews of a CSV or parquet file
+  ./run_all.sh bench              measure speed on this machine
+  ./run_all.sh test               run every test (arguments go to pytest)
+
+Options of a run:
+  --corpus FILE                   your own reviews, a CSV or parquet file
+  --site practice|trustpilot      where notebook 01 collects
+  --from N, --to N                first and last notebook
+  -p NOTEBOOK.NAME VALUE          set a parameter, as in -p 03_train.epochs 2
+  --list                          show every parameter, run nothing
+  --fresh                         start over, also what is up to date
+  --cell-timeout SECONDS          stop a cell that takes longer (1800)
+
+The first time it makes an environment (conda or mamba if there, else .venv) and takes some
+minutes; then seconds. Each command explains itself: ./run_all.sh dashboard --help.
+Results go to outputs/ or $STARWISE_OUTPUTS. $STARWISE_ENV names an environment folder to use.
+END
+}
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "run_all.sh: $*"
+    exit 1
+}
+
+# step WHAT COMMAND...: one line with its seconds; the command's own words go to the log.
+step() {
+    local what=$1 start=$SECONDS
+    shift
+    printf '%s ... ' "$what" >&2
+    printf '\n== %s: %s\n' "$what" "$*" >>"$LOG"
+    if "$@" >>"$LOG" 2>&1 </dev/null; then
+        say "$((SECONDS - start)) s"
+    else
+        say "failed after $((SECONDS - start)) s"
+        return 1
+    fi
+}
+
+# must WHAT COMMAND...: a step without which there is no going on.
+must() {
+    step "$@" || {
+        say "The last lines of $LOG:"
+        tail -n 20 "$LOG" >&2
+        die "could not finish: ${1}. Mend what the lines above say, then start again."
+    }
+}
+
+is_debian_root() { [ -f /etc/debian_version ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"
+}
+
+# ---- Python and the environment --------------------------------------------------------------
+
+python_works() {
+    "$1" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+        >/dev/null 2>&1
+}
+
+find_python() {
+    local name
+    for name in python3.14 python3.13 python3.12 python3.11 python3 python; do
+        if command -v "$name" >/dev/null && python_works "$name"; then
+            command -v "$name"
+            return
+        fi
+    done
+    return 1
+}
+
+find_conda() {
+    local name
+    for name in mamba conda micromamba; do
+        if command -v "$name" >/dev/null; then
+            printf '%s\n' "$name"
+            return
+        fi
+    done
+    return 1
+}
+
+# Which folder holds the environment: the one named, the one there is, or a new one.
+choose_environment() {
+    if [ -n "${STARWISE_ENV:-}" ]; then
+        ENVIRONMENT=$STARWISE_ENV
+        [ -x "$ENVIRONMENT/bin/python" ] ||
+            die "STARWISE_ENV names $ENVIRONMENT, which has no bin/python; make it or unset it."
+        ENVIRONMENT=$(cd -- "$ENVIRONMENT" && pwd -P)
+    elif [ -x "$HERE/.conda/bin/python" ]; then
+        ENVIRONMENT=$HERE/.conda
+    elif [ -x "$HERE/.venv/bin/python" ]; then
+        ENVIRONMENT=$HERE/.venv
+    # conda does not promise to work in a folder with a space in its name; venv does.
+    elif find_conda >/dev/null && { [ "$HERE" = "${HERE// /}" ] || ! find_python >/dev/null; }; then
+        ENVIRONMENT=$HERE/.conda
+    else
+        ENVIRONMENT=$HERE/.venv
+    fi
+    PYTHON=$ENVIRONMENT/bin/python
+    STAMP=$ENVIRONMENT/.starwise-stamp
+    UNFINISHED=$ENVIRONMENT/.starwise-unfinished
+}
+
+# What the environment was made from. A moved project counts as another one.
+fingerprint() {
+    cat "$HERE/lib/pyproject.toml" "$HERE/environment.yml" | cksum
+    "$PYTHON" -c 'import sys; print(sys.version)' 2>/dev/null || true
+    printf '%s\n' "$HERE"
+}
+
+is_ready() { [ -f "$STAMP" ] && [ ! -e "$UNFINISHED" ] && [ "$(fingerprint)" = "$(cat "$STAMP")" ]; }
+
+# Two set-ups at once: the second waits for the first. The lock is a link that names its holder.
+lock() {
+    local holder waiting=
+    LOCK=$OUTPUTS/.setup.lock
+    while true; do
+        if ln -s "$$" "$LOCK" 2>/dev/null; then
+            trap unlock EXIT
+            # If two took over a dead holder's lock in the same instant, the later one has it.
+            [ -z "$waiting" ] || sleep 0.3
+            [ "$(readlink "$LOCK")" = "$$" ] && return
+            trap - EXIT
+        fi
+        holder=$(readlink "$LOCK" || true)
+        if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+            waiting=taken
+            rm -f "$LOCK"
+            continue
+        fi
+        [ -n "$waiting" ] || say "Another set-up is at work here; waiting for it."
+        waiting=yes
+        sleep 1
+    done
+}
+
+unlock() {
+    [ "$(readlink "$LOCK" || true)" != "$$" ] || rm -f "$LOCK"
+    trap - EXIT
+}
+
+# On Linux pip takes a torch for NVIDIA cards, of several GB, unless it is shown a smaller one.
+prefer_cpu_torch() {
+    [ "$(uname -s)" = Linux ] || return 0
+    if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
+        return 0
+    fi
+    # Where the wheels cannot be reached we notice within seconds and take what pip finds.
+    if "$1" - "$CPU_WHEELS" >/dev/null 2>&1 <<'END'; then
+import os, sys, threading, urllib.request
+threading.Timer(5, os._exit, [1]).start()  # a name server may hang longer than any timeout
+urllib.request.urlopen(sys.argv[1], timeout=4).close()
+os._exit(0)
+END
+        export PIP_FIND_LINKS="${PIP_FIND_LINKS:-} $CPU_WHEELS"
+    fi
+}
+
+make_venv() {
+    local base
+    if ! base=$(find_python); then
+        is_debian_root && step "Installing Python and its venv module" apt_install python3-venv || true
+        base=$(find_python) || die "this needs Python 3.11 to 3.14 with its venv module; install" \
+            "it (Debian, Ubuntu: sudo apt-get install python3-venv; macOS: brew install python)."
+    fi
+    must "Making $ENVIRONMENT with $("$base" --version)" "$base" -m venv --clear "$ENVIRONMENT"
+}
+
+make_conda() {
+    local conda verb=create
+    conda=$(find_conda) || die "the environment .conda needs conda, which is not on the PATH;" \
+        "put it there, or remove the folder .conda to use a venv."
+    [ ! -x "$PYTHON" ] || verb=update
+    prefer_cpu_torch python3
+    if [ "$conda" = micromamba ]; then
+        must "Making .conda with micromamba" \
+            micromamba "$verb" --yes --prefix "$ENVIRONMENT" --file "$HERE/environment.yml"
+    else
+        must "Making .conda with $conda" \
+            "$conda" env "$verb" --prefix "$ENVIRONMENT" --file "$HERE/environment.yml"
+    fi
+}
+
+set_up() {
+    lock
+    choose_environment # somebody else may just have made it
+    if is_ready; then
+        unlock
+        return
+    fi
+    local began=$SECONDS
+    date >"$LOG"
+    say "Setting up Starwise once (log: $LOG)"
+    if [ -z "${STARWISE_ENV:-}" ] && { [ -e "$UNFINISHED" ] || has_moved; }; then
+        must "Removing an environment that was not finished, or made elsewhere" \
+            rm -rf "$ENVIRONMENT"
+    fi
+    case $ENVIRONMENT in
+    "$HERE/.conda") make_conda ;;
+    *)
+        "$PYTHON" -m pip --version >/dev/null 2>&1 || make_venv
+        touch "$UNFINISHED"
+        prefer_cpu_torch "$PYTHON"
+        must "Installing Starwise and what it needs (some minutes)" "$PYTHON" -m pip install \
+            --no-input --disable-pip-version-check --editable "$HERE/lib[test]"
+        ;;
+    esac
+    fingerprint >"$STAMP"
+    rm -f "$UNFINISHED"
+    say "Set up in $((SECONDS - began)) s."
+    unlock
+}
+
+has_moved() { [ -f "$STAMP" ] && [ "$(tail -n 1 "$STAMP")" != "$HERE" ]; }
+
+# ---- The browser ------------------------------------------------------------------------------
+
+find_any() {
+    local name
+    for name in "$@"; do
+        ! command -v "$name" >/dev/null || return 0
+    done
+    return 1
+}
+
+find_browser() {
+    { [ -n "${STARWISE_CHROME:-}" ] || find_any chromium chromium-browser google-chrome \
+        google-chrome-stable; } && { [ -n "${STARWISE_CHROMEDRIVER:-}" ] || find_any chromedriver; }
+}
+
+need_browser() {
+    ! find_browser || return 0
+    # Ubuntu's packages of that name only point to a snap, which does not run headless for us.
+    if is_debian_root && grep -q '^ID=debian' /etc/os-release; then
+        date >>"$LOG"
+        step "Installing chromium and its driver" apt_install chromium chromium-driver && return 0
+    fi
+    say "No Chromium or Chrome with its chromedriver on the PATH: Selenium will look for one, or" \
+        "fetch one."
+}
+
+# ---- What was asked ---------------------------------------------------------------------------
+
+command=run
+case ${1:-} in
+-h | --help | help)
+    usage
+    exit
+    ;;
+run | test | dashboard | lab | bench | practice | score)
+    command=$1
+    shift
+    ;;
+-* | '') ;;
+*)
+    say "run_all.sh: there is no command '$1'; see ./run_all.sh --help"
+    exit 2
+    ;;
+esac
+
+mkdir -p "$OUTPUTS"
+OUTPUTS=$(cd -- "$OUTPUTS" && pwd -P)
+LOG=$OUTPUTS/setup.log
+export PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1
+unset PYTHONHOME PYTHONPATH
+choose_environment
+is_ready || set_up
+export PATH="$ENVIRONMENT/bin:$PATH"
+
+# -P: a file in the current folder must not stand in for a module.
+case $command in
+run)
+    need_browser
+    exec "$PYTHON" -P -m starwise run "$@"
+    ;;
+test)
+    need_browser
+    cd "$HERE"
+    given=
+    for argument in "$@"; do
+        [ ! -e "${argument%%::*}" ] || given=yes
+    done
+    [ -n "$given" ] || set -- "$@" lib/tests
+    exec "$PYTHON" -P -m pytest -c lib/pyproject.toml "$@"
+    ;;
+lab)
+    [ "$(id -u)" != 0 ] || set -- --allow-root "$@"
+    exec "$PYTHON" -P -m jupyterlab --ServerApp.root_dir="$HERE" \
+        --LabApp.default_url=/lab/tree/notebooks/01_collect.ipynb "$@"
+    ;;
+*)
+    exec "$PYTHON" -P -m starwise "$command" "$@"
+    ;;
+esac
