@@ -8,7 +8,7 @@ FROM ${BASE}
 
 # The browser is for notebook 01 only, which the batch run needs; python3-venv is for a base
 # without a Python of its own. Debian keeps one version of each, so there is none to name.
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,SC2016
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends chromium chromium-driver \
         $(python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv) \
@@ -19,7 +19,7 @@ RUN apt-get update \
 RUN useradd --create-home --uid 1000 starwise \
     && mkdir -p /app/outputs /opt/starwise \
     && chown starwise:starwise /app /app/outputs /opt/starwise
-USER starwise
+USER 1000
 WORKDIR /app
 
 # What Starwise needs, in a layer that stays while only its code changes. Without the CPU wheels
