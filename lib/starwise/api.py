@@ -12,8 +12,6 @@ import logging
 import os
 import secrets
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -25,7 +23,15 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from starlette.exceptions import HTTPException
 
 from starwise import __version__
-from starwise.service import BRAND_LIMIT, REVIEW_LIMIT, InputError, NoModelError, Service
+from starwise.paths import Outputs
+from starwise.service import (
+    BRAND_LIMIT,
+    REVIEW_LIMIT,
+    InputError,
+    NoModelError,
+    Service,
+    load_scorer,
+)
 from starwise.serving import (
     BodyLimit,
     RequestLog,
@@ -238,40 +244,6 @@ def _answer_in_sentences(app: FastAPI) -> None:
         return problem(500, "Something went wrong here, and it is not your doing.")
 
 
-def load_service(address: str) -> Service:
-    """Return the serving model (or none, and why) over the store at `address`."""
-    import torch
-
-    from starwise.model import ModelError
-    from starwise.score import Scorer
-
-    # One text at a time: several threads of torch would only wait for one another.
-    torch.set_num_threads(1)
-    scorer, why = None, ""
-    try:
-        scorer = Scorer.load()
-        scorer.score("The first text takes longest, so let it be this one.")
-    except ModelError as error:
-        why = f"{error}".rstrip(".") + "."
-    return Service(scorer, Store(address), why_no_model=why)
-
-
-@contextmanager
-def database() -> Iterator[str]:
-    """Give DATABASE_URL, or the embedded Postgres for as long as it is needed here."""
-    given = os.environ.get("DATABASE_URL")
-    if given:
-        yield given
-        return
-    from starwise.postgres import EmbeddedPostgres
-
-    postgres = EmbeddedPostgres()
-    try:
-        yield postgres.start()
-    finally:
-        postgres.stop()
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, help="TCP port; 0 chooses a free one")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 opens it to other machines")
@@ -280,18 +252,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    import torch
     import uvicorn
+
+    from starwise.postgres import database
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("starwise").setLevel(logging.INFO)
     exit_on_sigterm()
     if args.stop_with_parent:
         stop_with_parent()
+    # One text at a time: several threads of torch would only wait for one another.
+    torch.set_num_threads(1)
     with listening_socket(args.host, args.port) as bound, database() as address:
-        app = create_app(load_service(address), os.environ.get("STARWISE_ADMIN_TOKEN", ""))
+        scorer, why_no_model = load_scorer(Outputs.default())
+        service = Service(scorer, Store(address), why_no_model)
+        app = create_app(service, os.environ.get("STARWISE_ADMIN_TOKEN", ""))
         print(f"The service answers at http://{args.host}:{bound.getsockname()[1]}", flush=True)
         config = uvicorn.Config(
-            app, access_log=False, log_level="warning", timeout_graceful_shutdown=5
+            app,
+            access_log=False,
+            log_level="warning",
+            timeout_keep_alive=75,  # seconds: a visitor's pauses while typing
+            timeout_graceful_shutdown=5,
         )
         uvicorn.Server(config).run(sockets=[bound])
     return 0

@@ -10,6 +10,7 @@ A real server needs none of this: set DATABASE_URL.
 import hashlib
 import os
 import stat
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,6 +76,7 @@ class EmbeddedPostgres:
             server = self._server()
             server.pgdata.mkdir(mode=0o700, exist_ok=True)
             with _parents_stay_private(server.pgdata, server.bin_path):
+                self._clear_after_kill(server)
                 server.start()
         except PermissionError as error:
             raise PostgresError(
@@ -91,11 +93,7 @@ class EmbeddedPostgres:
 
     def is_running(self) -> bool:
         """Say whether the server's main process is alive."""
-        try:
-            pid = int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
-            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        except (OSError, ValueError, IndexError, psutil.Error):
-            return False
+        return self._status() not in ("", psutil.STATUS_ZOMBIE)
 
     def stop(self) -> bool:
         """Stop the server unless another living process has started it too; say whether it did.
@@ -113,12 +111,58 @@ class EmbeddedPostgres:
             pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
             return True
 
+    def _status(self) -> str:
+        """Return the state of the server's main process, empty when there is none."""
+        try:
+            pid = int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+            return psutil.Process(pid).status()
+        except (OSError, ValueError, IndexError, psutil.Error):
+            return ""
+
+    def _clear_after_kill(self, server: PostgresServer) -> None:
+        """Remove the locks of a killed server whose process nobody has collected yet.
+
+        In a container without an init process such a process stays in the table for ever, and
+        Postgres takes it for a running server.
+        """
+        with server._lock:
+            if self._status() != psutil.STATUS_ZOMBIE:
+                return
+            # The helpers of a killed server notice by themselves, and must be gone first.
+            for _ in range(100):
+                if not any(_works_in(process, server.pgdata) for process in psutil.process_iter()):
+                    break
+                time.sleep(0.1)
+            for lock in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+                (server.pgdata / lock).unlink(missing_ok=True)
+
     def _server(self) -> PostgresServer:
         server = PostgresServer((self.folder / "postgres").resolve(), cleanup_mode=None)
         # The wheel's lock is one file in /tmp for everybody on the machine: the second user could
         # not open it. Ours lies beside the data.
         server._lock = FileLock(self.folder / "lock")
         return server
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.cwd() == str(folder)
+    except psutil.Error:
+        return False
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """Give DATABASE_URL, or else the embedded Postgres for as long as it is needed here."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given
+        return
+    postgres = EmbeddedPostgres()
+    try:
+        yield postgres.start()
+    finally:
+        postgres.stop()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What may be done with a text: have it scored, or have it scored and stored.
 
-service = Service(Scorer.load(), Store(address))
+scorer, why_not = load_scorer(Outputs.default())
+service = Service(scorer, Store(address), why_not)
 service.predict("Lovely people, slow post.")        # {"sentiment": 0.61, "stars": 4, ...}
 row, new = service.save(id, "Brightleaf", "Lovely people, slow post.", 4)
 
@@ -14,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starwise.errors import StarwiseError
+from starwise.paths import Outputs
 
 if TYPE_CHECKING:
     from starwise.score import Scorer
@@ -34,7 +36,7 @@ class NoModelError(StarwiseError):
 class Service:
     """A scorer (or none), a store, and the rules for what visitors send."""
 
-    def __init__(self, scorer: "Scorer | None", store: "Store", *, why_no_model: str = "") -> None:
+    def __init__(self, scorer: "Scorer | None", store: "Store", why_no_model: str = "") -> None:
         self.scorer, self.store = scorer, store
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
 
@@ -75,6 +77,19 @@ class Service:
             probabilities=score.get("probabilities"),
             model=score.get("model"),
         )
+
+
+def load_scorer(outputs: Outputs) -> "tuple[Scorer | None, str]":
+    """Return the serving model of a run, or None and a sentence that says why there is none."""
+    from starwise.model import ModelError
+    from starwise.score import Scorer, serving_folder
+
+    try:
+        scorer = Scorer.load(serving_folder(outputs))
+    except ModelError as error:
+        return None, f"Texts cannot be scored now: {error}".rstrip(".") + "."
+    scorer.score("The first text takes longest, so let it be this one.")
+    return scorer, ""
 
 
 def check_review(review: str) -> None:

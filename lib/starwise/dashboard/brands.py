@@ -1,0 +1,78 @@
+"""The brands that visitors are asked about: those that were collected, else a few invented ones.
+
+brands = load_brands(Outputs.default())
+brands[0].name, brands[0].website, brands[0].logo      # the logo is an image in a data: address
+"""
+
+import base64
+import csv
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starwise.logos import monogram
+from starwise.paths import Outputs
+from starwise.service import BRAND_LIMIT
+
+
+@dataclass(frozen=True)
+class Brand:
+    name: str
+    website: str = ""  # empty, or an address that begins with http:// or https://
+
+    @property
+    def logo(self) -> str:
+        """A data: address of a drawing made from the name, so that no page elsewhere is asked."""
+        drawing = base64.b64encode(monogram(self.name).encode()).decode()
+        return f"data:image/svg+xml;base64,{drawing}"
+
+    @property
+    def website_label(self) -> str:
+        """The website as one says it: without scheme and www."""
+        return urlsplit(self.website).netloc.removeprefix("www.")
+
+
+# Invented, like everything that the practice site sells. `.example` is reserved for such names.
+INVENTED = tuple(
+    Brand(name, f"https://{name.lower().replace(' ', '').replace('&', '')}.example")
+    for name in (
+        "Brightleaf Books",
+        "Cobalt Coffee",
+        "Fern & Fable",
+        "Harbour Home",
+        "Juniper Phones",
+        "Lantern Travel",
+        "Marigold Meals",
+        "Northwind Bikes",
+        "Pebble Bank",
+        "Quill Stationery",
+        "Saffron Kitchen",
+        "Tidewater Tools",
+    )
+)
+
+
+def load_brands(outputs: Outputs) -> tuple[Brand, ...]:
+    """Return each company of the collected reviews once, or the invented brands without any."""
+    found: dict[str, Brand] = {}
+    try:
+        with open(outputs.reviews, encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                name = (row.get("company_name") or "").strip()
+                if name and name not in found and len(name) <= BRAND_LIMIT:
+                    found[name] = Brand(name, _safe_website(row.get("company_website") or ""))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        # A dashboard without the collection, or beside a damaged one, still has something to ask.
+        found = {}
+    return tuple(found.values()) or INVENTED
+
+
+def _safe_website(address: str) -> str:
+    """Return a web address, or nothing: a collected link may be anything (javascript:, data:)."""
+    address = address.strip()
+    if address and "://" not in address and ":" not in address:
+        address = f"https://{address}"
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return address if parts.scheme in ("http", "https") and parts.netloc else ""

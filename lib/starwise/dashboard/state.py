@@ -1,0 +1,207 @@
+"""What one visitor sees and does, without any widget: brand, text, score, stars, saving.
+
+visit = Visit(client, brands, changed=redraw)
+visit.write("Lovely people")      # scored in the background; `changed` is called on every news
+visit.choose(5)                   # from now on the stars no longer follow the text
+await visit.submit()              # visit.phase is "saved" only after the commit
+
+Everything happens in one event loop; only the client's blocking calls run in threads.
+"""
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from starwise.dashboard.brands import Brand
+from starwise.dashboard.client import Client, Reading
+from starwise.errors import StarwiseError
+from starwise.service import REVIEW_LIMIT, is_blank
+
+log = logging.getLogger(__name__)
+
+# Texts to try with one click: what the button says, and what it writes.
+EXAMPLES = (
+    (
+        "Delighted",
+        "Ordered on Monday, here on Wednesday, wrapped like a present. The lady on the phone even "
+        "remembered my name. I will be back!",
+    ),
+    (
+        "In two minds",
+        "The quality is fine and the price is fair, but it took three weeks and nobody "
+        "could tell me why.",
+    ),
+    (
+        "Let down",
+        "Arrived broken, and after four emails I am still waiting for my refund. Never again.",
+    ),
+)
+
+Notice = Literal["", "saved", "failed", "info"]
+
+
+class Visit:
+    """One visitor's review, from the first letter to the commit, and then the next one."""
+
+    def __init__(
+        self,
+        client: Client,
+        brands: Sequence[Brand],
+        changed: Callable[[], None] = lambda: None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._client, self._brands, self._changed = client, list(brands), changed
+        self._chance = chance or random.Random()
+        self._scoring: asyncio.Task[None] | None = None
+        self._scored = ""  # the text that `reading` belongs to
+        self.brand = self._chance.choice(self._brands)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.id = uuid.uuid4()  # of this review: retries repeat it, so nothing is stored twice
+        self.text = ""
+        self.chosen: int | None = None  # stars, once the visitor takes over
+        self.reading: Reading | None = None
+        self.unread = ""  # why there is no score, when it is not for want of text
+        self.phase: Literal["writing", "saving", "saved"] = "writing"
+        self.notice: Notice = ""
+        self.message = ""
+
+    @property
+    def suggested(self) -> int | None:
+        """Stars, 1 to 5, that the score proposes."""
+        return self.reading.stars if self.reading else None
+
+    @property
+    def rating(self) -> int | None:
+        """Stars, 1 to 5, that would be stored now."""
+        return self.chosen or self.suggested
+
+    @property
+    def too_long(self) -> bool:
+        return len(self.text) > REVIEW_LIMIT
+
+    @property
+    def can_submit(self) -> bool:
+        return self.phase == "writing" and self._complete
+
+    @property
+    def _complete(self) -> bool:
+        return not is_blank(self.text) and not self.too_long and self.rating is not None
+
+    def write(self, text: str) -> None:
+        """Take the text as it stands now, and have it scored."""
+        if self.phase == "saved" or text == self.text:
+            return
+        self.text = text
+        if self.phase == "writing":
+            self.notice, self.message = "", ""
+        if not self._readable:
+            self.reading, self.unread = None, ""
+        elif self._scoring is None:
+            self._scoring = asyncio.ensure_future(self._score())
+        self._changed()
+
+    def choose(self, stars: int) -> None:
+        """Let the visitor's stars stand, whatever the text says."""
+        if self.phase == "writing" and 1 <= stars <= 5:
+            self.chosen = stars
+            self._changed()
+
+    def follow(self) -> None:
+        """Let the stars follow the text again."""
+        if self.phase == "writing":
+            self.chosen = None
+            self._changed()
+
+    async def submit(self) -> None:
+        """Store the review; the phase becomes "saved" after the commit, else "writing" again."""
+        if not (self.phase == "writing" and not is_blank(self.text)):
+            return
+        self.phase, self.notice, self.message = "saving", "info", "Saving…"
+        self._changed()
+        await self.settled()  # the stars stored belong to the text stored
+        if not self._complete:
+            self.phase, self.notice = "writing", "failed"
+            self.message = "Not saved: choose your stars first." if not self.too_long else ""
+            return self._changed()
+        sent = {"brand": self.brand.name, "review": self.text, "rating": self.rating}
+        try:
+            row = await self._ask(self._client.save, self.id, *sent.values())
+        except StarwiseError as error:
+            self.phase, self.notice = "writing", "failed"
+            self.message = (
+                f"Not saved. {error} Your text and your stars are still here; "
+                "press Submit to try again."
+            )
+        else:
+            self._saved(row, sent)
+        self._changed()
+
+    def _saved(self, row: dict[str, Any], sent: dict[str, Any]) -> None:
+        self.phase, self.notice = "saved", "saved"
+        # An attempt whose answer was lost may have been stored before the visitor went on writing.
+        self.text, self.chosen = row["review"], row["rating"]
+        same = all(row[name] == value for name, value in sent.items())
+        self.message = (
+            f"Saved. Thank you for reviewing {self.brand.name}."
+            if same
+            else "Saved as you sent it the first time; later changes are not part of it."
+        )
+
+    def another_brand(self) -> None:
+        """Go on with another brand. A text that was not saved stays on the page."""
+        if self.phase == "saving":
+            return
+        others = [brand for brand in self._brands if brand != self.brand]
+        kept = (self.text, self.chosen) if self.phase == "writing" else ("", None)
+        self.brand = self._chance.choice(others or self._brands)
+        reading, unread = self.reading, self.unread
+        self._begin()
+        self.text, self.chosen = kept
+        if not is_blank(self.text):
+            self.reading, self.unread = reading, unread
+            self.notice = "info"
+            self.message = f"Your text is still here, now about {self.brand.name}."
+        self._changed()
+
+    async def settled(self) -> None:
+        """Wait until the score belongs to the text."""
+        while self._scoring is not None:
+            await asyncio.shield(self._scoring)
+
+    @property
+    def _readable(self) -> bool:
+        return not is_blank(self.text) and not self.too_long
+
+    async def _score(self) -> None:
+        # One prediction at a time; what was typed meanwhile is scored next, and only its last
+        # state, so a slow service is never followed by a queue of old texts.
+        self._scored = ""
+        try:
+            while self._readable and self._scored != self.text:
+                text, reading, problem = self.text, None, ""
+                try:
+                    reading = await self._ask(self._client.predict, text)
+                except StarwiseError as error:
+                    problem = str(error)
+                self._scored = text
+                if self._readable:
+                    self.reading, self.unread = reading, problem
+                    self._changed()
+        finally:
+            self._scoring = None
+
+    @staticmethod
+    async def _ask(function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call the client in a thread; whatever goes wrong becomes a sentence."""
+        try:
+            return await asyncio.to_thread(function, *arguments)
+        except StarwiseError:
+            raise
+        except Exception as error:
+            log.exception("the client failed")
+            raise StarwiseError("Something went wrong here, and it is not your doing.") from error
