@@ -21,7 +21,7 @@ from starwise.practice.directory import STAR_WORDS, Directory
 from starwise.practice.world import World
 
 REVIEWS_A_PAGE = 20
-COMPANIES_A_PAGE = 5  # few, so that some lists go on to a next page
+COMPANIES_A_PAGE = 2  # few, so that many lists go on to a next page
 
 HERE = Path(__file__).parent
 ROBOTS = """\
