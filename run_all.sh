@@ -4,8 +4,8 @@
 set -euo pipefail
 
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-OUTPUTS=${STARWISE_OUTPUTS:-$HERE/outputs}
-LOG=$OUTPUTS/setup.log
+LOG=$HERE/outputs/setup.log
+LOCK=$HERE/outputs/.setup.lock
 CPU_WHEELS=${STARWISE_CPU_WHEELS:-https://download.pytorch.org/whl/cpu/torch/}
 
 usage() {
@@ -44,16 +44,24 @@ die() {
 
 # step WHAT COMMAND...: one line with its seconds; the command's own words go to the log.
 step() {
-    local what=$1 start=$SECONDS
+    local what=$1 start=$SECONDS child guard status=0
     shift
     printf '%s ... ' "$what" >&2
     printf '\n== %s: %s\n' "$what" "$*" >>"$LOG"
-    if "$@" >>"$LOG" 2>&1 </dev/null; then
+    "$@" >>"$LOG" 2>&1 </dev/null &
+    child=$!
+    # Whatever ends this script, kill -9 included, its child must not go on alone.
+    (while kill -0 $$ && kill -0 "$child"; do sleep 1; done; kill "$child") >/dev/null 2>&1 </dev/null &
+    guard=$!
+    wait "$child" || status=$?
+    kill "$guard" 2>/dev/null || true
+    wait "$guard" 2>/dev/null || true
+    if [ "$status" = 0 ]; then
         say "$((SECONDS - start)) s"
     else
         say "failed after $((SECONDS - start)) s"
-        return 1
     fi
+    return "$status"
 }
 
 # must WHAT COMMAND...: a step without which there is no going on.
@@ -120,7 +128,7 @@ choose_environment() {
     fi
     PYTHON=$ENVIRONMENT/bin/python
     STAMP=$ENVIRONMENT/.starwise-stamp
-    UNFINISHED=$ENVIRONMENT/.starwise-unfinished
+    UNFINISHED=$HERE/outputs/.unfinished${ENVIRONMENT##*/}
 }
 
 # What the environment was made from. A moved project counts as another one.
@@ -135,7 +143,7 @@ is_ready() { [ -f "$STAMP" ] && [ ! -e "$UNFINISHED" ] && [ "$(fingerprint)" = "
 # Two set-ups at once: the second waits for the first. The lock is a link that names its holder.
 lock() {
     local holder waiting=
-    LOCK=$OUTPUTS/.setup.lock
+    mkdir -p "$HERE/outputs"
     while true; do
         if ln -s "$$" "$LOCK" 2>/dev/null; then
             trap unlock EXIT
@@ -214,14 +222,13 @@ set_up() {
     date >"$LOG"
     say "Setting up Starwise once (log: $LOG)"
     if [ -z "${STARWISE_ENV:-}" ] && { [ -e "$UNFINISHED" ] || has_moved; }; then
-        must "Removing an environment that was not finished, or made elsewhere" \
-            rm -rf "$ENVIRONMENT"
+        must "Removing an environment that was not finished, or made elsewhere" remove_environment
     fi
+    touch "$UNFINISHED"
     case $ENVIRONMENT in
     "$HERE/.conda") make_conda ;;
     *)
         "$PYTHON" -m pip --version >/dev/null 2>&1 || make_venv
-        touch "$UNFINISHED"
         prefer_cpu_torch "$PYTHON"
         must "Installing Starwise and what it needs (some minutes)" "$PYTHON" -m pip install \
             --no-input --disable-pip-version-check --editable "$HERE/lib[test]"
@@ -232,6 +239,9 @@ set_up() {
     say "Set up in $((SECONDS - began)) s."
     unlock
 }
+
+# After a kill the child of that set-up may live for another second, and write.
+remove_environment() { sleep 2 && rm -rf "$ENVIRONMENT"; }
 
 has_moved() { [ -f "$STAMP" ] && [ "$(tail -n 1 "$STAMP")" != "$HERE" ]; }
 
@@ -254,7 +264,7 @@ need_browser() {
     ! find_browser || return 0
     # Ubuntu's packages of that name only point to a snap, which does not run headless for us.
     if is_debian_root && grep -q '^ID=debian' /etc/os-release; then
-        date >>"$LOG"
+        mkdir -p "$HERE/outputs"
         step "Installing chromium and its driver" apt_install chromium chromium-driver && return 0
     fi
     say "No Chromium or Chrome with its chromedriver on the PATH: Selenium will look for one, or" \
@@ -280,9 +290,6 @@ run | test | dashboard | lab | bench | practice | score)
     ;;
 esac
 
-mkdir -p "$OUTPUTS"
-OUTPUTS=$(cd -- "$OUTPUTS" && pwd -P)
-LOG=$OUTPUTS/setup.log
 export PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1
 unset PYTHONHOME PYTHONPATH
 choose_environment

@@ -47,7 +47,7 @@ esac
 echo "python $*" >>"$CALLS"
 case "$*" in
 "-m venv"*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-"-m pip install"*) echo "find links: $PIP_FIND_LINKS" >>"$CALLS"
+"-m pip install"*) echo $$ >"$CALLS.pid"; echo "find links: $PIP_FIND_LINKS" >>"$CALLS"
     sleep "${SLEEP:-0}"; echo "pip says why"; test -z "$FAIL" ;;
 "-P "*) pwd -P >>"$CALLS" ;;
 esac
@@ -56,6 +56,7 @@ CONDA = """\
 #!/bin/sh
 echo "conda $*" >>"$CALLS"
 mkdir -p "$4/bin" && cp "$STAND_IN" "$4/bin/python"
+test -z "$CONDA_FAILS"
 """
 
 
@@ -163,7 +164,9 @@ def test_a_killed_set_up_is_begun_anew(machine):
     process = machine.start(SLEEP="30")
     _wait_for(lambda: "pip install" in machine.calls)
     process.kill()
-    process.communicate()
+    process.wait()
+    # Its pip ends as well: two of them in one environment would spoil it.
+    _wait_for(lambda: not _alive(int(machine.calls_file.with_suffix(".pid").read_text())))
     machine.run()
     assert machine.calls.count("-m venv") == 2 and "-m starwise run" in machine.calls
 
@@ -191,6 +194,14 @@ def test_conda_is_taken_where_there_is_one(tmp_path):
     machine.run()
     assert f"conda env create --prefix {prefix} --file {file}\n" in machine.calls
     assert "venv" not in machine.calls and "-m starwise run" in machine.calls
+
+
+def test_a_killed_conda_set_up_is_begun_anew(tmp_path):
+    machine = Machine(tmp_path, "starwise")
+    machine.install("conda", CONDA)
+    machine.run(CONDA_FAILS="yes", status=1)
+    assert "Removing an environment that was not finished" in machine.run()
+    assert machine.calls.count("conda env create") == 2 and "-m starwise run" in machine.calls
 
 
 def test_conda_is_not_taken_where_the_path_has_a_space(machine):
@@ -262,6 +273,16 @@ def test_the_real_script_starts_in_seconds_from_anywhere(tmp_path):
         seconds.append(time.monotonic() - start)
         assert run.returncode == 0 and "03_train" in run.stdout, run.stderr
     assert seconds[-1] < 15
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    # A zombie has ended; where nobody reaps orphans it stays in the list.
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def _wait_for(condition, seconds: float = 20.0) -> None:
