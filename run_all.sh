@@ -201,7 +201,7 @@ make_conda() {
     conda=$(find_conda) || die "the environment .conda needs conda, which is not on the PATH;" \
         "put it there, or remove the folder .conda to use a venv."
     [ ! -x "$PYTHON" ] || verb=update
-    prefer_cpu_torch python3
+    prefer_cpu_torch "${CONDA_PYTHON_EXE:-python3}"
     if [ "$conda" = micromamba ]; then
         must "Making .conda with micromamba" \
             micromamba "$verb" --yes --prefix "$ENVIRONMENT" --file "$HERE/environment.yml"
@@ -290,7 +290,7 @@ run | test | dashboard | lab | bench | practice | score)
     ;;
 esac
 
-export PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1
+export PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1 PYTHONUTF8=1
 unset PYTHONHOME PYTHONPATH
 choose_environment
 is_ready || set_up

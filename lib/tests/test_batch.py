@@ -13,7 +13,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from starwise.batch import main
 from starwise.batch.execute import NotebookError
 from starwise.batch.notebooks import BatchError, find_notebooks
 from starwise.batch.series import AnotherRunError, run_series
@@ -338,17 +337,19 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(folder, outputs):
     assert (outputs.root / "b.txt").read_text() == "0!"
 
 
-def test_a_notebook_can_be_stopped_where_no_shell_waits(folder, outputs, monkeypatch):
-    """CI and cron have no standard input: a kernel that asks for some fails, and does not hang."""
+def test_a_notebook_that_asks_for_input_fails_and_does_not_wait(folder, outputs):
     write_notebook(folder, "01_first", ["input('your name? ')"], "", "`a.txt`")
     with pytest.raises(NotebookError, match="StdinNotImplementedError"):
         run(folder, outputs)
 
 
-def test_the_parameters_can_be_listed(folder, monkeypatch, capsys):
-    monkeypatch.setattr("starwise.batch.project_root", lambda: folder.parent)
-    folder.rename(folder.parent / "notebooks")
+def test_the_parameters_can_be_listed(project, capsys):
     assert command_line(["run", "--list"]) == 0
     said = capsys.readouterr().out
-    assert "01_first" in said and "any whole number; the same = the same" in said
-    assert main  # the command line reaches it by its module's name
+    assert "03_train\n" in said and "learning_rate = " in said
+
+
+def test_outputs_that_cannot_be_written_are_said_in_a_sentence(monkeypatch, capsys):
+    monkeypatch.setenv("STARWISE_OUTPUTS", "/dev/null/outputs")
+    assert command_line(["run"]) == 1
+    assert "could not go on: [Errno 20] Not a directory: '/dev/null" in capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_it_names_no_folder_of_somebodys_machine(path):
 @each_notebook
 def test_every_exercise_has_its_solution(path):
     text = "\n".join(cell.source for cell in cells(path))
-    loaded = re.findall(r"%load\s+(\S+)", text)
+    loaded = re.findall(r"%load\s+([\w./]+)", text)
     for name in loaded:
         compile((FOLDER / name).read_text("utf-8"), name, "exec")
     assert len(re.findall(r"exercise", text, flags=re.IGNORECASE)) >= 1 and loaded

@@ -81,6 +81,9 @@ def main(args: argparse.Namespace) -> int:
     except NotebookError as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"starwise run: could not go on: {error}", file=sys.stderr)
+        return 1
     except AnotherRunError as refusal:
         print(f"starwise run: {refusal}", file=sys.stderr)
         return 3

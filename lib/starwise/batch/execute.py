@@ -130,6 +130,8 @@ def execute(step: Step, outputs: Outputs, cell_timeout: int = 0) -> None:
                 problem = error
             finally:
                 echo.close()
+            if isinstance(problem, OSError) and not isinstance(problem, TimeoutError):
+                raise problem  # the disk is full, or not ours to write to: no copy can be kept
             reason = _reason(temporary, problem, cell_timeout)
             if reason:
                 with whole_file(failed) as kept:
