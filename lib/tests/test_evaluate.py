@@ -1,0 +1,134 @@
+"""Measures are what the books say, baselines climb, and the verdict follows its rule."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from reviews import tiny_reviews
+
+from starwise import checks, evaluate
+from starwise.sampling import disturb, epoch_batches, with_typos
+from starwise.score import BUNDLED, Scorer
+
+
+def _sure(*classes):
+    return np.eye(3)[list(classes)] * 0.94 + 0.02
+
+
+def test_measures_of_a_small_example_by_hand():
+    labels = ["bad", "bad", "average", "good", "good", "good"]
+    found = evaluate.measures(labels, _sure(0, 2, 1, 2, 2, 0))
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    assert found["balanced_accuracy"] == pytest.approx((1 / 2 + 1 + 2 / 3) / 3)
+    assert found["bad_good"] == pytest.approx(2 / 6)
+    # Bad: precision 1/2, recall 1/2; average: 1, 1; good: 2/3, 2/3.
+    assert found["macro_f1"] == pytest.approx((1 / 2 + 1 + 2 / 3) / 3)
+
+
+def test_an_honest_forecaster_is_calibrated_and_a_boaster_is_not():
+    rng = np.random.default_rng(0)
+    honest = rng.dirichlet([1, 1, 1], size=20_000)
+    truth = np.array([rng.choice(3, p=row) for row in honest])
+    labels = np.array(["bad", "average", "good"])[truth]
+    boasting = honest**4 / (honest**4).sum(1, keepdims=True)
+    assert evaluate.measures(labels, honest)["ece"] < 0.02
+    assert evaluate.measures(labels, boasting)["ece"] > 0.1
+
+
+def test_the_confusion_matrix_has_the_truth_in_rows():
+    matrix = evaluate.confusion(["bad", "bad", "good"], _sure(0, 2, 2))
+    assert matrix.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 1]]
+
+
+def test_each_baseline_stands_above_the_one_before():
+    train, test = tiny_reviews(600, seed=1), tiny_reviews(150, seed=2)
+    rungs = [
+        evaluate.majority(train, test),
+        evaluate.lexicon(train, test),
+        evaluate.bag_of_words(evaluate.fit_bag_of_words(train), test["text"]),
+    ]
+    scores = [evaluate.measures(test["label"], rung)["balanced_accuracy"] for rung in rungs]
+    assert scores[0] == pytest.approx(1 / 3)
+    assert scores[0] + 0.1 < scores[1] < scores[2]
+
+
+def test_the_worst_errors_are_opposites_the_surest_first():
+    frame = pd.DataFrame({"text": list("abcd"), "rating": [1, 5, 3, 1]})
+    frame["label"] = ["bad", "good", "average", "bad"]
+    probabilities = np.array([[0.1, 0.2, 0.7], [0.8, 0.1, 0.1], [0.9, 0, 0.1], [0.9, 0.1, 0]])
+    assert evaluate.worst_errors(frame, probabilities, rows=5)["text"].tolist() == ["b", "a"]
+
+
+def test_typos_change_about_the_share_of_letters_asked_for():
+    rng = np.random.default_rng(0)
+    text = "abcdefghij" * 200
+    assert with_typos(text, 0.0, rng) == text
+    changed = sum(a != b for a, b in zip(text, with_typos(text, 0.1, rng), strict=False))
+    assert changed > 50
+    assert with_typos("12 :) é😀", 1.0, rng) == "12 :) é😀"
+
+
+def test_a_typo_curve_starts_without_typos_and_falls():
+    test = tiny_reviews(150, seed=2)
+    bag = evaluate.fit_bag_of_words(tiny_reviews(600, seed=1))
+    curve = evaluate.typo_curve(lambda texts: evaluate.bag_of_words(bag, texts), test)
+    assert curve["share"].iloc[0] == 0
+    assert curve["balanced_accuracy"].iloc[-1] < curve["balanced_accuracy"].iloc[0]
+
+
+def test_every_epoch_draws_each_class_equally_often_in_batches_of_like_length():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(10, 2000, size=1000)
+    labels = np.array([0] * 100 + [1] * 30 + [2] * 870)
+    batches = epoch_batches(lengths, labels, reviews=600, batch_size=20, rng=rng)
+    drawn = np.concatenate(batches)
+    assert np.bincount(labels[drawn]).tolist() == [200, 200, 200]
+    # Rare rows are gone through in rounds: none is drawn three rounds ahead of another.
+    counts = np.bincount(drawn, minlength=1000)[labels == 1]
+    assert counts.max() - counts.min() <= 1
+    spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
+    assert spread < 0.35 * np.ptp(lengths)
+
+
+def test_disturbing_leaves_most_texts_as_they_are():
+    rng = np.random.default_rng(0)
+    text = "Great service and very friendly staff, thank you so much!"
+    same = sum(disturb(text, rng) == text for _ in range(400)) / 400
+    assert 0.5 < same < 0.75
+
+
+@pytest.mark.parametrize(
+    ("plain", "balanced", "serves"),
+    [(0.9, 0.8, "new"), (0.9, 0.7, "new"), (0.89, 0.99, "bundled"), (1.0, 0.69, "bundled")],
+)
+def test_a_candidate_serves_only_if_it_loses_nowhere(plain, balanced, serves):
+    decided = evaluate.verdict(
+        {"plain": plain, "balanced_accuracy": balanced},
+        {"plain": 0.9, "balanced_accuracy": 0.7},
+        "new",
+    )
+    assert decided["serves"] == serves
+    assert decided["reason"]
+
+
+# -- the bundled model's behaviour (invariance, direction, minimum functionality)
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return Scorer.load(BUNDLED)
+
+
+def test_the_bundled_model_reads_plain_sentences(bundled):
+    table = checks.plain_sentences(bundled)
+    assert table["right"].mean() >= 0.75
+    opposite = {("bad", "good"), ("good", "bad")}
+    pairs = zip(table["expected"], table["label"], strict=True)
+    assert sum(pair in opposite for pair in pairs) <= 2
+
+
+def test_small_edits_hardly_change_its_mind(bundled):
+    assert (checks.invariance(bundled)["class changed"] <= 0.15).all()
+
+
+def test_better_sentences_get_a_better_sentiment(bundled):
+    assert checks.direction(bundled)["right"].mean() >= 0.75

@@ -1,0 +1,185 @@
+"""Training learns, goes on after a kill as if nothing had been, and refuses what cannot work."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reviews import tiny_reviews
+
+from starwise import model
+from starwise.train import Settings, TrainError, fit_temperature, predict_logits, train
+
+SMALL = Settings(epochs=3, reviews_per_epoch=600, batch_size=32, learning_rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return tiny_reviews(600, seed=1), tiny_reviews(120, seed=2)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train") / "whole"
+    lines: list[str] = []
+    history = train(*rows, SMALL, folder, report=lines.append)
+    return folder, history, lines
+
+
+def test_the_network_learns_what_can_be_learned(uninterrupted):
+    _folder, history, _ = uninterrupted
+    assert history[-1]["validation_accuracy"] > 0.9
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_progress_tells_loss_and_accuracy(uninterrupted):
+    *_, lines = uninterrupted
+    assert "epoch 3 of 3" in lines[-1]
+    assert "validation loss" in lines[-1]
+
+
+def test_the_folder_holds_all_it_takes_to_rebuild_the_network(uninterrupted):
+    folder, history, _ = uninterrupted
+    network, card = model.load(folder)
+    assert card["settings"]["seed"] == 0
+    assert card["history"] == history
+    assert card["temperature"] > 0
+    assert not (folder / "checkpoint.safetensors").exists()
+    answers = predict_logits(network, ["The shop was awful", "The shop was great"]).argmax(1)
+    assert answers.tolist() == [0, 2]
+
+
+def test_tensorboard_reads_the_logs(uninterrupted):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, history, _ = uninterrupted
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    losses = [event.value for event in events.Scalars("validation/loss")]
+    assert losses == pytest.approx([row["validation_loss"] for row in history], rel=1e-5)
+
+
+def test_one_seed_gives_one_result(rows, uninterrupted, tmp_path):
+    _folder, history, _ = uninterrupted
+    again = train(*rows, SMALL, tmp_path / "again", report=lambda line: None)
+    assert [r["validation_loss"] for r in again] == [r["validation_loss"] for r in history]
+
+
+WORK = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from reviews import tiny_reviews
+from starwise import train
+train.CHECKPOINT_SECONDS = 0.0  # a checkpoint after every batch
+train.train(tiny_reviews(600, seed=1), tiny_reviews(120, seed=2),
+            train.Settings(epochs=3, reviews_per_epoch=600, batch_size=32, learning_rate=2e-3),
+            Path({folder!r}), report=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(uninterrupted, tmp_path):
+    folder = tmp_path / "killed"
+    script = WORK.format(tests=str(Path(__file__).parent), folder=str(folder))
+    rng = random.Random(0)
+    kills = 0
+    while not (folder / "model.json").exists():
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if kills < 10:
+            checkpoint = folder / "checkpoint.safetensors"
+            before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            # Wait until it trains, then kill it at a random moment shortly after.
+            while process.poll() is None and (
+                not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
+            ):
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.4))
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+        process.communicate()
+    assert kills >= 3
+    whole, _ = model.load(uninterrupted[0])
+    resumed, _ = model.load(folder)
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_a_damaged_checkpoint_is_said_and_left_aside(rows, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+    lines: list[str] = []
+    quick = Settings(epochs=1, reviews_per_epoch=60)
+    train(*rows, quick, tmp_path / "run", report=lines.append)
+    assert "damaged" in lines[0]
+
+
+def test_training_starts_from_a_model_of_the_same_preset_only(rows, uninterrupted, tmp_path):
+    folder, _history, _ = uninterrupted
+    settings = Settings(epochs=1, reviews_per_epoch=96, start_from=str(folder), learning_rate=1e-4)
+    started = train(*rows, settings, tmp_path / "more", report=lambda line: None)
+    assert started[0]["validation_accuracy"] > 0.85
+    with pytest.raises(TrainError, match="'compact', not 'article'"):
+        train(*rows, Settings("article", start_from=str(folder)), tmp_path / "other")
+
+
+def test_it_stops_early_when_the_validation_loss_no_longer_falls(rows, tmp_path):
+    lines: list[str] = []
+    hopeless = Settings(epochs=9, reviews_per_epoch=60, learning_rate=0.0, patience=1)
+    history = train(*rows, hopeless, tmp_path / "run", report=lines.append)
+    assert len(history) < 9
+    assert "stopped early" in lines[-1]
+
+
+def test_shuffled_labels_teach_nothing(rows, tmp_path):
+    training, validation = rows
+    shuffled = training["label"].sample(frac=1.0, random_state=0).to_numpy()
+    settings = Settings(epochs=2, reviews_per_epoch=600, learning_rate=2e-3, patience=9)
+    history = train(
+        training.assign(label=shuffled), validation, settings, tmp_path / "run", lambda line: None
+    )
+    assert 0.15 < history[-1]["validation_accuracy"] < 0.55
+
+
+def test_one_class_only_is_refused_in_words(rows, tmp_path):
+    training, validation = rows
+    with pytest.raises(TrainError, match="too few reviews of a class: bad 0, average 0"):
+        train(training[training["label"] == "good"], validation, SMALL, tmp_path)
+
+
+def test_three_rows_are_refused_in_words(rows, tmp_path):
+    with pytest.raises(TrainError, match="too few"):
+        train(rows[0].head(3), rows[1], SMALL, tmp_path)
+
+
+def test_the_same_text_on_both_sides_is_refused(rows, tmp_path):
+    with pytest.raises(TrainError, match="1 texts are in both"):
+        training, validation = rows
+        copied = [training["text"].iloc[0], *validation["text"].tolist()[1:]]
+        train(training, validation.assign(text=copied), SMALL, tmp_path)
+
+
+def test_the_article_preset_trains_too(rows, tmp_path):
+    quick = Settings("article", epochs=1, reviews_per_epoch=12, batch_size=4)
+    history = train(rows[0], rows[1].head(9), quick, tmp_path / "article", lambda line: None)
+    assert np.isfinite(history[0]["validation_loss"])
+
+
+def test_temperature_undoes_boasting():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(3, size=4000)
+    logits = rng.normal(size=(4000, 3))
+    logits[np.arange(4000), truth] += 1.0
+    # These logits are nearly honest as they are; three times as large, they boast threefold.
+    honest = fit_temperature(logits, truth)
+    assert fit_temperature(3 * logits, truth) == pytest.approx(3 * honest, rel=0.02)
