@@ -36,6 +36,8 @@ QUIET = (
     "--disable-extensions",
     "--no-first-run",
     "--no-pings",
+    # No page is kept for going back to: that saves a tenth of the time.
+    "--disable-features=BackForwardCache",
 )
 
 # Waits until its standard input closes, which is when the process that opened the browser is gone,

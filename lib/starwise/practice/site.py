@@ -45,7 +45,7 @@ def make_site(world: World) -> Starlette:
         Route("/private/", pages.private),
         Route("/robots.txt", lambda request: PlainTextResponse(ROBOTS)),
         Route("/favicon.ico", lambda request: FileResponse(HERE / "static" / "favicon.svg")),
-        Mount("/static", StaticFiles(directory=HERE / "static")),
+        Mount("/static", _Lasting(directory=HERE / "static")),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: pages.not_found})
 
@@ -147,6 +147,15 @@ class Pages:
         if slug not in table:
             raise HTTPException(404)
         return table[slug]
+
+
+class _Lasting(StaticFiles):
+    """Files that a browser may keep for an hour: one that visits many pages asks for them once."""
+
+    def file_response(self, *args, **options) -> AnyResponse:
+        answer = super().file_response(*args, **options)
+        answer.headers["Cache-Control"] = "max-age=3600"
+        return answer
 
 
 def exact(text: str) -> Markup:
