@@ -44,6 +44,12 @@ from starwise.store import Store, StoreError, UnknownReviewError, UnstorableErro
 # Room for REVIEW_LIMIT characters that JSON writes as two escapes of six bytes each, and the rest.
 BODY_LIMIT = 128 * 1024  # bytes
 
+# The framework's own refusals are phrases; ours are sentences.
+_PHRASES = {
+    "Not Found": "There is nothing at this address.",
+    "Method Not Allowed": "This address does not take this method.",
+}
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -224,7 +230,8 @@ def _answer_in_sentences(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, str(error.detail), error.headers)
+        detail = _PHRASES.get(str(error.detail), str(error.detail))
+        return problem(error.status_code, detail, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,6 +1,8 @@
 """What several rooms' tests share: outputs of their own, and the optional folder `../shared`."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,32 @@ def shared(project) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not here: this test needs the real reviews and pages in it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """An embedded Postgres for the whole run of the tests, with data of its own."""
+    from starwise.postgres import EmbeddedPostgres
+
+    # Not below pytest's own folder: it is private, and for root Postgres runs as another user.
+    folder = Path(tempfile.mkdtemp(prefix="starwise-tests-", dir="/tmp"))
+    server = EmbeddedPostgres(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def store(postgres):
+    """An empty reviews table."""
+    from sqlalchemy import create_engine, text
+    from starwise.store import Store
+
+    address = postgres.start()
+    store = Store(address)
+    store.check()
+    with create_engine(address).begin() as connection:
+        connection.execute(text("TRUNCATE reviews"))
+    yield store
+    store.close()

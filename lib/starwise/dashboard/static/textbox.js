@@ -66,8 +66,9 @@ function render({ model, el }) {
     el.classList.toggle("sw-over", over);
     area.setAttribute("aria-invalid", String(over));
     const number = (value) => value.toLocaleString("en");
+    const cutOff = area.value.length >= area.maxLength - 1 ? "The end was cut off. " : "";
     counter.textContent = over
-      ? `${number(characters)} characters: ${number(characters - limit)} too many to be saved.`
+      ? `${cutOff}${number(characters)} characters: ${number(characters - limit)} too many to save.`
       : characters > 0.8 * limit
         ? `${number(characters)} of ${number(limit)} characters`
         : "";
@@ -99,6 +100,8 @@ function render({ model, el }) {
   const draw = () => {
     area.setAttribute("aria-label", model.get("name"));
     area.placeholder = model.get("placeholder");
+    // A browser takes minutes to lay out a megabyte; so much can be pasted and then shortened.
+    area.maxLength = 2 * model.get("limit");
     // readOnly and not disabled: the text can still be read, selected and copied.
     area.readOnly = model.get("disabled");
   };
