@@ -1,9 +1,8 @@
 """Training learns, goes on after a kill as if nothing had been, and refuses what cannot work."""
 
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from reviews import tiny_reviews
 
 from starwise import model
+from starwise import train as train_module
 from starwise.train import Settings, TrainError, fit_temperature, predict_logits, train
 
 SMALL = Settings(epochs=3, reviews_per_epoch=600, batch_size=32, learning_rate=2e-3)
@@ -70,45 +70,37 @@ def test_one_seed_gives_one_result(rows, uninterrupted, tmp_path):
     assert [r["validation_loss"] for r in again] == [r["validation_loss"] for r in history]
 
 
-WORK = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from reviews import tiny_reviews
-from starwise import train
-train.CHECKPOINT_SECONDS = 0.0  # a checkpoint after every batch
-train.train(tiny_reviews(600, seed=1), tiny_reviews(120, seed=2),
-            train.Settings(epochs=3, reviews_per_epoch=600, batch_size=32, learning_rate=2e-3),
-            Path({folder!r}), report=lambda line: print(line, flush=True))
-"""
+def _train_small(folder: Path) -> None:
+    """What a killed process was doing; it leaves a checkpoint after every batch."""
+    train_module.CHECKPOINT_SECONDS = 0.0
+    rows = tiny_reviews(600, seed=1), tiny_reviews(120, seed=2)
+    train(*rows, SMALL, folder, report=lambda line: None)
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(uninterrupted, tmp_path):
+def test_a_run_that_is_killed_ten_times_ends_with_the_same_weights(uninterrupted, tmp_path):
     folder = tmp_path / "killed"
-    script = WORK.format(tests=str(Path(__file__).parent), folder=str(folder))
+    checkpoint = folder / "checkpoint.safetensors"
+    # A fork server imports torch once, so that each of the eleven processes starts at once.
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["starwise.train", "torch.utils.tensorboard", "reviews"])
     rng = random.Random(0)
-    kills = 0
-    while not (folder / "model.json").exists():
-        process = subprocess.Popen(
-            [sys.executable, "-c", script],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if kills < 10:
-            checkpoint = folder / "checkpoint.safetensors"
-            before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-            # Wait until it trains, then kill it at a random moment shortly after.
-            while process.poll() is None and (
-                not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
-            ):
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.4))
-            process.send_signal(signal.SIGKILL)
-            kills += process.wait() == -signal.SIGKILL
-        process.communicate()
-    assert kills >= 3
+    for _ in range(10):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = processes.Process(target=_train_small, args=(folder,))
+        process.start()
+        # Wait until it trains, then kill it at a random moment shortly after.
+        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
+            assert process.is_alive(), "the run ended before it could be killed ten times"
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.2))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    last = processes.Process(target=_train_small, args=(folder,))
+    last.start()
+    last.join()
+    assert last.exitcode == 0
     whole, _ = model.load(uninterrupted[0])
     resumed, _ = model.load(folder)
     for name, tensor in whole.state_dict().items():
