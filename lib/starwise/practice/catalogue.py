@@ -23,6 +23,7 @@ class Trade:
     elsewhere: str  # infinitive: "book elsewhere"
     person: str  # who serves them
     openings: tuple[str, ...]  # how they begin, telling nothing of how it was
+    details: tuple[str, ...]  # what it was about, telling as little
     aspects: tuple[str, ...]  # those often spoken of more than once
 
 
@@ -43,8 +44,9 @@ def trades() -> dict[str, Trade]:
         texts = dict(rows)
         aspects = tuple(texts.pop("aspects").split())
         openings = tuple(text for key, text in rows if key == "opening")
-        texts.pop("opening")
-        found[name] = Trade(**texts, openings=openings, aspects=aspects)
+        details = tuple(text for key, text in rows if key == "detail")
+        single = {key: text for key, text in texts.items() if key not in ("opening", "detail")}
+        found[name] = Trade(**single, openings=openings, details=details, aspects=aspects)
     return found
 
 

@@ -15,7 +15,8 @@ from functools import cache
 Node = str | tuple  # text, ("slot", name), ("choice", nodes) or ("all", nodes)
 
 _TOKEN = re.compile(r"[\[\]|]|\{\w+\}|[^\[\]|{}]+")
-_AN = re.compile(r"\b([Aa]) (?=[aeiouAEIOU])(?!one\b|on[ce]e|u[nst][ei]|eu)")
+# After an "a" on its own, before a vowel that is spoken as one: "a user", but "an evening".
+_AN = re.compile(r"(?<=\b[Aa])(?= (?!one\b|once\b|uni|us[eu]|eu)[aeiouAEIOU])")
 
 
 def expand(
@@ -24,11 +25,16 @@ def expand(
     values: Mapping[str, str],
     rng: random.Random,
 ) -> str:
-    """Return one sentence that `template` can make, with "a" turned to "an" where needed.
+    """Return one sentence that `template` can make.
 
     Raises KeyError for a slot that neither `values` nor `tables` knows.
     """
-    return _AN.sub(r"\1n ", _render(parse(template), tables, values, rng))
+    return _render(parse(template), tables, values, rng)
+
+
+def with_articles(text: str) -> str:
+    """Return the text with "a" turned to "an" where a vowel follows."""
+    return _AN.sub("n", text)
 
 
 def pick(options: Sequence, rng: random.Random):

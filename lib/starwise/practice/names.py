@@ -19,7 +19,7 @@ def _words(key: str) -> tuple[str, ...]:
 def company_name(sub_category: str, rng: random.Random) -> str:
     """Return an invented name for a company of this sub-category."""
     kind = rng.random()
-    place = pick(_words("front"), rng) + pick(_words("back"), rng)
+    place = place_name(rng)
     if kind < 0.35:
         return f"{place} {sub_category.split(' & ')[0]}"
     if kind < 0.55:
@@ -41,3 +41,8 @@ def tagline(things: str, place: str, rng: random.Random) -> str:
 def author(rng: random.Random) -> str:
     """Return a first name with an initial, as reviewers sign."""
     return f"{pick(_words('first'), rng)} {pick('ABCDEFGHIJKLMNOPRSTVWYZ', rng)}."
+
+
+def place_name(rng: random.Random) -> str:
+    """Return an invented name that tells nothing of the trade: "Oakmere"."""
+    return pick(_words("front"), rng) + pick(_words("back"), rng)

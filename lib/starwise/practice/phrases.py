@@ -17,6 +17,7 @@ class Phrases:
 
     verdicts: Levelled  # the whole of it, in a sentence
     advice: Levelled  # would they come back, would they tell a friend
+    more: Levelled  # what comes on top of an event of this level
     short: Levelled  # all that a person in a hurry types
     adjectives: Levelled  # stand before a noun and after "is" alike
     predicates: Levelled  # only after "is"
@@ -41,6 +42,7 @@ def phrases() -> Phrases:
     return Phrases(
         verdicts=levelled("verdicts"),
         advice=levelled("advice"),
+        more=levelled("more"),
         short=levelled("short"),
         adjectives=levelled("adjectives", listed=True),
         predicates=levelled("predicates"),

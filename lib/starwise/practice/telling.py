@@ -26,18 +26,18 @@ from starwise.practice.grammar import pick
 
 # Score, from -2 to 2, below which a star is (mostly) not given: 1|2, 2|3, 3|4, 4|5.
 CUTS = (-1.15, -0.62, 0.38, 1.05)
-SPREAD = 0.13  # scale of the logistic noise, in units of the score
-SLIP = 0.02  # share of stars that have nothing to do with what happened
+SPREAD = 0.16  # scale of the logistic noise, in units of the score
+SLIP = 0.025  # share of stars that have nothing to do with what happened
 OVERALL_WEIGHT = 0.6  # of the overall impression; the events share the rest
 
 MOODS = ("bad", "mixed", "good")
 # Chances of each mood for a middling company, and how a company's quality moves them (log-odds).
-_MOOD_BASE = (0.265, 0.185, 0.55)
+_MOOD_BASE = (0.19, 0.225, 0.585)
 _MOOD_SLOPE = (-1.0, -0.1, 0.6)
 # Chances of the levels -2, -1, 0, 1, 2 of one event, and of the overall impression.
 _EVENTS = {
     "bad": (0.56, 0.31, 0.05, 0.06, 0.02),
-    "mixed": (0.05, 0.33, 0.30, 0.27, 0.05),
+    "mixed": (0.04, 0.28, 0.31, 0.25, 0.12),
     "good": (0.01, 0.05, 0.05, 0.35, 0.54),
 }
 _OVERALL = {
@@ -79,8 +79,8 @@ def live(
     ]
     mood = _draw(MOODS, weights, rng)
     # Trouble makes people write longer.
-    middle = {"bad": 4.3, "mixed": 4.0, "good": 3.2}[mood]
-    length = max(1, min(40, round(rng.lognormvariate(math.log(middle), 0.78))))
+    middle = {"bad": 4.6, "mixed": 4.4, "good": 3.7}[mood]
+    length = max(1, min(40, round(rng.lognormvariate(math.log(middle), 0.82))))
     overall = _draw(_LEVELS, _OVERALL[mood], rng)
     if length == 1:
         if rng.random() < 0.6:

@@ -59,6 +59,14 @@ _KEYS = {
     "r": "et", "s": "ad", "t": "ry", "u": "yi", "v": "cb", "w": "qe", "x": "zc", "y": "tu",
     "z": "x",
 }  # fmt: skip
+_CONTRACTED = {
+    "do not": "don't", "does not": "doesn't", "did not": "didn't", "is not": "isn't",
+    "was not": "wasn't", "were not": "weren't", "will not": "won't", "would not": "wouldn't",
+    "could not": "couldn't", "cannot": "can't", "have not": "haven't", "it is": "it's",
+    "It is": "It's", "I am": "I'm", "I have": "I've", "they are": "they're", "They are": "They're",
+    "I would": "I'd", "that is": "that's", "we are": "we're", "there is": "there's",
+}  # fmt: skip
+_LONG_FORM = re.compile(r"\b(" + "|".join(_CONTRACTED) + r")\b(?=\s)")
 _WORD = re.compile(r"[A-Za-z']+")
 
 
@@ -68,6 +76,7 @@ class Habits:
 
     misspelling: float  # chance for each word
     case: str  # "normal", "lower" or "shout"
+    contractions: float  # share of "do not" that become "don't"
     apostrophes: bool
     ending: str  # of most sentences
     last_ending: bool  # whether the last sentence gets one
@@ -80,6 +89,7 @@ class Habits:
         return cls(
             misspelling=0.0 if rng.random() < 0.55 else min(0.12, rng.expovariate(55)),
             case="lower" if dice < 0.07 else "shout" if dice < 0.082 else "normal",
+            contractions=pick((0.0, 0.5, 0.9), rng),
             apostrophes=rng.random() > 0.1,
             ending=pick((".",) * 13 + ("!", "!", "..", "...", ","), rng),
             last_ending=rng.random() > 0.18,
@@ -100,6 +110,10 @@ def type_out(sentences: list[str], habits: Habits, smile: str, rng: random.Rando
         joined = typed and typed[-1].endswith(",")
         typed.append((sentence if joined else sentence[0].upper() + sentence[1:]) + end)
     text = " ".join(typed)
+    text = _LONG_FORM.sub(
+        lambda match: _CONTRACTED[match[0]] if rng.random() < habits.contractions else match[0],
+        text,
+    )
     if habits.smiles:
         text = f"{text} {smile}"
     if habits.misspelling:

@@ -73,7 +73,10 @@ class World:
         return found
 
     def reviews_of(self, slug: str) -> Sequence[Review]:
-        """Return the reviews of one company, newest first. Raises KeyError for an unknown one."""
+        """Return the reviews of one company. Raises KeyError for an unknown one.
+
+        The newest come first; those of a corpus are in the order of its file.
+        """
         return self._by_company[slug]
 
     def best_accuracy(self, balanced: bool = False, ids: Collection[str] | None = None) -> float:
@@ -107,7 +110,7 @@ class World:
 def make_world(seed: int = 0, companies: int = 320, reviews: int = 24_000) -> World:
     """Return the world of this seed: the same on every machine, in a few seconds.
 
-    With the defaults every sub-category has two companies or three, and each company about 75
+    With the defaults every sub-category has two companies or three, each company about 75
     reviews, few to several hundred. Raises ValueError unless 1 <= companies <= reviews.
     """
     if not 1 <= companies <= reviews:
