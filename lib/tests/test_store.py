@@ -83,7 +83,7 @@ def test_pages_go_from_the_newest_to_the_oldest_without_gap_or_overlap(store):
         pages.append([row.id for row in page])
         after = page[-1].id
     assert [len(page) for page in pages] == [3, 3, 1]
-    assert sum(pages, []) == ids[::-1]
+    assert [row_id for page in pages for row_id in page] == ids[::-1]
     with pytest.raises(UnknownReviewError, match="first page"):
         store.page(after=uuid.uuid4())
 

