@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
+from nbformat.v4 import new_code_cell
 from tornado.web import HTTPError
 from traitlets.config import Config
 from voila.app import Voila
@@ -22,25 +23,29 @@ from voila.tornado.kernel_websocket_handler import (
     read_header_from_binary_message,
 )
 
+from starwise.paths import Outputs
 from starwise.serving import stop_with_parent
 
 TEMPLATES = Path(__file__).parent / "template"
-SHOWN = {"parameters", "dashboard"}  # tags of the cells that are run and shown as the page
+SHOWN = "dashboard"  # tag of the cell that is run and shown as the page
 
 # What a kernel prints is for the operator's log: it may hold tracebacks with paths and values.
 _KEPT_FROM_VISITORS = {"stream", "error", "execute_input"}
 
 
 class PageContents(LargeFileManager):
-    """Reads the notebook as the page: only the cells tagged for it, so the lessons do not run."""
+    """Reads the notebook as the page: only the cell tagged for it, so that no lesson runs.
+
+    The cell finds its parameter set to the outputs folder of this run, as papermill would do it.
+    """
 
     def get(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         model = super().get(*args, **kwargs)
         if model["type"] == "notebook" and model["content"] is not None:
-            notebook = model["content"]
-            notebook["cells"] = [
-                cell for cell in notebook["cells"] if SHOWN & set(cell["metadata"].get("tags", ()))
-            ]
+            cells = model["content"]["cells"]
+            shown = [cell for cell in cells if SHOWN in cell["metadata"].get("tags", ())]
+            parameters = new_code_cell(f"outputs = {str(Outputs.default().root)!r}")
+            model["content"]["cells"] = [parameters, *shown]
         return model
 
 
