@@ -10,12 +10,21 @@ from urllib.parse import urlsplit
 
 import requests
 from protego import Protego
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from starwise import __version__
 from starwise.collect.errors import CollectError
 from starwise.collect.layouts import Layout, layout_of
 
 TIMEOUT_SECONDS = 15
+# A busy or stumbling server is asked again, after as long as its Retry-After says.
+PATIENCE = Retry(
+    total=4,
+    backoff_factor=0.25,
+    status_forcelist=(429, 500, 502, 503, 504),
+    raise_on_status=False,
+)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -36,6 +45,8 @@ class Guest:
         if urlsplit(url).scheme not in ("http", "https"):
             raise CollectError(f"The site {self.site!r} needs an address that begins with http.")
         object.__setattr__(self, "url", url)
+        if not (self.contact.isascii() and self.contact.isprintable()):
+            raise CollectError("The parameter `contact` may hold plain letters, digits and signs.")
         if not self.is_local and not self.contact.strip():
             raise CollectError(
                 f"Collecting from {self.host} needs the parameter `contact`: an e-mail or web "
@@ -93,6 +104,7 @@ class Guest:
 
     def _get(self, url: str) -> requests.Response:
         with requests.Session() as session:
+            session.mount(self.url, HTTPAdapter(max_retries=PATIENCE))
             session.headers["User-Agent"] = self.user_agent
             # A proxy for the internet does not know this machine.
             session.trust_env = not self.is_local

@@ -54,6 +54,8 @@ def main(args: argparse.Namespace) -> int:
     site = misbehave(make_site(_world(args)), faults)
     host = f"[{args.host}]" if ":" in args.host else args.host
     print(f"Practice site: http://{host}:{listener.getsockname()[1]}/", flush=True)
+    if not args.exit_with_parent:
+        print("Press Ctrl-C to stop it.", flush=True)
     config = uvicorn.Config(
         site, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
@@ -120,7 +122,10 @@ def _world(args: argparse.Namespace):
         return world_from_corpus(args.corpus, limit=args.limit, seed=args.seed)
     from starwise.practice.world import make_world
 
-    return make_world(seed=args.seed, companies=args.companies, reviews=args.reviews)
+    try:
+        return make_world(seed=args.seed, companies=args.companies, reviews=args.reviews)
+    except ValueError as error:
+        raise PracticeError(str(error)) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
