@@ -119,7 +119,7 @@ def test_no_slot_or_bracket_is_left_in_a_text():
     for review in default_world().reviews:
         for text in (review.title, review.text):
             assert not set("[]{}|") & set(text), text
-            assert "  " not in text and " ," not in text, text
+            assert not any(slip in text for slip in ("  ", " ,", " . ", ",,")), text
 
 
 def test_bag_of_words_lands_between_three_quarters_and_nine_tenths():
@@ -201,7 +201,7 @@ def test_a_model_trained_on_invented_reviews_alone_reads_real_ones():
     real = pd.read_parquet(REAL_REVIEWS, columns=["text", "rating", "split"])
     labels = real["rating"].map(classes_of)
     reviews, words = default_reviews(), bag_of_words()
-    model = LogisticRegression(class_weight="balanced", max_iter=1000)
+    model = LogisticRegression(class_weight="balanced", tol=0.01, max_iter=1000)
     model.fit(words.fit_transform(reviews["text"]), reviews["label"])
     guesses = model.predict(words.transform(real["text"]))
     seed = real["split"] == "seed_test"

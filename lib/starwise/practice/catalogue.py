@@ -17,7 +17,8 @@ from starwise.practice.words import blocks
 class Trade:
     """How customers of one kind of company speak; each text is a template for `grammar`."""
 
-    place: str  # what the company is: "[shop|store]"
+    firm: str  # what the company calls itself in a slogan: "publisher"
+    place: str  # what customers call it, or what they bought: "[shop|store]", "[book|read]"
     this: str  # "this hotel"
     again: str  # infinitive: "stay here"
     elsewhere: str  # infinitive: "book elsewhere"

@@ -31,9 +31,9 @@ def company_name(sub_category: str, rng: random.Random) -> str:
     return place
 
 
-def tagline(things: str, place: str, rng: random.Random) -> str:
+def tagline(things: str, firm: str, rng: random.Random) -> str:
     """Return a company's one-line slogan; `things` is what it sells, in the plural."""
-    values = {"items": things, "place": place, "year": str(50 + int(rng.random() * 49))}
+    values = {"items": things, "place": firm, "year": str(50 + int(rng.random() * 49))}
     line = expand(pick(_words("slogan"), rng), {}, values, rng)
     return line[0].upper() + line[1:]
 

@@ -88,7 +88,8 @@ def live(
         return Telling(_events(mood, quality, aspects, 1, rng), None, "", 1)
     told = 1 + int(rng.random() * (length - 0.3)) if length < 5 else 2 + int(length * 0.45)
     events = _events(mood, quality, aspects, told, rng)
-    silent = rng.random() < 0.15
+    # Who is torn between good and bad sums it up less often.
+    silent = rng.random() < (0.35 if mood == "mixed" else 0.12)
     turn = ""
     if not silent and overall and rng.random() < 0.16:
         turn = "better" if overall > 0 else "worse"

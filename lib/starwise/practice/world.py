@@ -8,13 +8,14 @@ world.best_accuracy(balanced=True)      # what no classifier of the texts can be
 import datetime
 import math
 import random
+import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from starwise.practice import names
 from starwise.practice.catalogue import Line, categories, trades
-from starwise.practice.grammar import expand
 from starwise.practice.telling import class_probabilities, draw_stars, live
 from starwise.practice.writing import write
 
@@ -143,17 +144,16 @@ def _companies(count: int, rng: random.Random) -> list[tuple[Company, Line]]:
         while (slug := slug_of(name)) in slugs:
             name = names.company_name(sub, rng)
         slugs.add(slug)
-        place = expand(trades()[line.trade].place, {}, {}, rng)
-        tagline = names.tagline(line.items, place, rng)
+        tagline = names.tagline(line.items, trades()[line.trade].firm, rng)
         website = f"https://www.{slug}.example"
         made.append((Company(slug, name, website, category, sub, tagline), line))
     return made
 
 
 def slug_of(name: str) -> str:
-    """Return a name as it stands in addresses: "Finch & Vale" becomes "finch-vale"."""
-    kept = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in name)
-    return "-".join(kept.lower().split())
+    """Return a name as it stands in addresses: "Finch's Café & Bar" becomes "finchs-cafe-bar"."""
+    plain = unicodedata.normalize("NFKD", name.replace("'", "")).encode("ascii", "ignore").decode()
+    return "-".join(re.findall("[a-z0-9]+", plain.lower()))
 
 
 def _share_out(total: int, parts: int, rng: random.Random) -> list[int]:

@@ -51,6 +51,7 @@ class _Writer:
         for name in ("place", "person", "this", "again", "elsewhere"):
             self.values[name] = self.say(getattr(self.trade, name))
         self.values["role"] = self.values["person"]
+        self.values["places"] = _plural(self.values["place"])
 
     def say(self, template: str) -> str:
         return expand(template, phrases().slots, self.values, self.rng)
@@ -132,12 +133,23 @@ def write(told: Telling, line: Line, company: str, rng: random.Random) -> tuple[
     """Return (title, text) of a review of `company`, a company of this `line`."""
     writer = _Writer(line, company, told, rng)
     sentences = _short_text(writer) if told.length == 1 else _long_text(writer)
-    sentences = [with_articles(sentence) for sentence in sentences]
+    sentences = [with_articles(_tidy(sentence)) for sentence in sentences]
     habits = Habits.draw(rng)
     level = told.overall if told.overall is not None else round(told.score)
     text = type_out(sentences, habits, pick(phrases().smiles[level], rng), rng)
-    title = with_articles(writer.headline())
+    title = with_articles(_tidy(writer.headline()))
     return title[0].upper() + title[1:], text
+
+
+def _tidy(sentence: str) -> str:
+    """Return a sentence without the spaces that empty alternatives leave behind."""
+    return " ".join(sentence.split()).replace(" ,", ",")
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("y"):
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith("s") else "s")
 
 
 def _short_text(writer: _Writer) -> list[str]:
