@@ -109,6 +109,24 @@ def test_companies_on_the_next_page_of_a_list_are_found():
     assert len(found.companies) == most and found.pages > 1
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("victim", ["driver", "browser"])
+def test_a_browser_that_dies_meanwhile_fails_the_search_in_a_sentence(site, victim):
+    guest = guest_at(site)
+    lists = read_categories(guest)
+
+    def kill_once(line: str) -> None:
+        """Stands in for a person who reads the first line of progress and kills something."""
+        drivers = [pid for pid in children_of(os.getpid()) if "chromedriver" in command_of(pid)]
+        for driver in drivers:
+            for pid in [driver] if victim == "driver" else children_of(driver):
+                os.kill(pid, signal.SIGKILL)
+
+    long = pd.concat([lists] * 20)
+    with pytest.raises(CollectError, match=r"Only \d+ of \d+ lists .*browser"):
+        find_companies(guest, long, tell=kill_once)
+
+
 def test_passing_troubles_cost_time_and_no_rows(world, tmp_path):
     slugs = [one.slug for one in world.companies if len(world.reviews_of(one.slug)) > 20]
     troubles = ["429", "500", "drop", "cut"]
@@ -126,17 +144,15 @@ def test_passing_troubles_cost_time_and_no_rows(world, tmp_path):
 def test_too_little_coverage_fails_and_leaves_the_former_file(world, tmp_path):
     path = tmp_path / "reviews.csv"
     path.write_text("of yesterday")
-    slug = world.companies[0].slug
-    with serve(
-        companies=COMPANIES, reviews=REVIEWS, faults=f"500-always@/review/{slug}"
-    ) as running:
+    slug, told = world.companies[0].slug, []
+    spec = f"500-always@/review/{slug}"
+    with serve(companies=COMPANIES, reviews=REVIEWS, faults=spec) as running:
+        companies = companies_of(world, running.url)
         with pytest.raises(CollectError, match=f"min_coverage.*/review/{slug}: answered 500"):
-            crawl(world, running, path)
-        assert path.read_text() == "of yesterday"
-        collected, told = crawl(world, running, path, min_coverage=0.5)
-    assert collected.coverage < 0.95 and collected.tally.given_up == 1
-    assert any(slug in line for line in told)
-    assert len(in_file(path)) < len(in_world(world))
+            collect_reviews(guest_at(running), companies, path, tell=told.append)
+    assert path.read_text() == "of yesterday"
+    assert any("1 given up" in line for line in told)
+    assert any(f"{slug}: answered 500" in line for line in told)
 
 
 def test_a_card_without_text_or_stars_is_counted_and_its_neighbours_keep_theirs(world, tmp_path):
@@ -345,6 +361,11 @@ def processes() -> list[tuple[int, int, int]]:
 
 def children_of(pid: int) -> list[int]:
     return [one for one, parent, _ in processes() if parent == pid]
+
+
+def command_of(pid: int) -> str:
+    asked = ["ps", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True).stdout
 
 
 def alive(group: int) -> bool:

@@ -14,6 +14,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.wait import WebDriverWait
+from urllib3.exceptions import HTTPError
 
 from starwise.collect.browser import browser
 from starwise.collect.errors import CollectError
@@ -42,16 +43,19 @@ def find_companies(
     guest: Guest,
     sub_categories: pd.DataFrame,
     max_companies: int = 0,
+    min_coverage: float = 0.95,
     tell: Callable[[str], None] = say,
 ) -> CompaniesFound:
     """Visit every list in a headless browser, page after page, and return its companies.
 
     A company that stands in two lists is kept once, in the first. `max_companies` (0: no limit)
-    ends the visit early. Raises CollectError when nothing at all was found.
+    ends the visit early. Raises CollectError when fewer lists than the share `min_coverage` (0 to
+    1) could be read to their end, when no company is in any, or when the browser ends meanwhile.
     """
     found = CompaniesFound(pd.DataFrame())
     places: dict[str, tuple[str, str]] = {}
     progress = Progress("companies", tell)
+    number = 0
     with browser(guest.user_agent) as driver:
         for number, row in enumerate(sub_categories.itertuples(), start=1):
             for url in _companies_of(driver, guest, row.url, found):
@@ -59,9 +63,15 @@ def find_companies(
             progress.show(f"{len(places):,} found", f"{number} of {len(sub_categories)} lists")
             if 0 < max_companies <= len(places):
                 break
+    whole = number - len(found.given_up)
+    if whole < min_coverage * number:
+        raise CollectError(
+            f"Only {whole} of {number} lists of companies could be read to their end, and "
+            f"min_coverage asks for {min_coverage:.0%}. {found.given_up[0]}"
+        )
     rows = [(*place, url) for url, place in places.items()][: max_companies or None]
     if not rows:
-        raise CollectError(f"No company was found on {guest.url}. {' '.join(found.given_up[:3])}")
+        raise CollectError(f"No company was found on {guest.url}. {' '.join(found.given_up[:1])}")
     found.companies = pd.DataFrame(rows, columns=["category", "sub_category", "company_url"])
     found.seconds = progress.seconds
     progress.show(f"{len(rows):,} found", f"{found.pages:,} pages of lists", last=True)
@@ -104,5 +114,8 @@ def read_list(driver: Chrome, guest: Guest, url: str) -> CompanyList:
         except TimeoutException:
             continue
         except WebDriverException as error:
-            raise CollectError(f"The browser could not open {url}: {error.msg}.") from error
+            reason = (error.msg or "no reason given").splitlines()[0]
+            raise CollectError(f"The browser could not open {url}: {reason}.") from error
+        except HTTPError as error:  # between Selenium and the driver
+            raise CollectError(f"The browser's driver ended before it opened {url}.") from error
     raise CollectError(f"The list {url} was not drawn after {TRIES} tries.")

@@ -21,7 +21,9 @@ from starwise.practice.directory import STAR_WORDS, Directory
 from starwise.practice.world import World
 
 REVIEWS_A_PAGE = 20
-COMPANIES_A_PAGE = 2  # few, so that many lists go on to a next page
+# Few companies a page, so that many lists go on to a next page; more where lists are long.
+COMPANIES_A_PAGE = 2
+LONGEST_LIST_PAGES = 3
 
 HERE = Path(__file__).parent
 ROBOTS = """\
@@ -90,8 +92,9 @@ class Pages:
         place = self._found(
             self.directory.sub_categories, request.query_params.get("sub_category", "")
         )
-        page, last = _page_number(request), _pages(len(place.companies), COMPANIES_A_PAGE)
-        shown = place.companies[(page - 1) * COMPANIES_A_PAGE : page * COMPANIES_A_PAGE]
+        a_page = max(COMPANIES_A_PAGE, _pages(len(place.companies), LONGEST_LIST_PAGES))
+        page, last = _page_number(request), _pages(len(place.companies), a_page)
+        shown = place.companies[(page - 1) * a_page : page * a_page]
         cards = [self._card(company) for company in shown]
         return JSONResponse({"page": page, "pages": last, "companies": cards})
 
