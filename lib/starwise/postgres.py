@@ -9,6 +9,7 @@ A real server needs none of this: set DATABASE_URL.
 
 import hashlib
 import os
+import shutil
 import stat
 import time
 import warnings
@@ -77,7 +78,8 @@ class EmbeddedPostgres:
             server.pgdata.mkdir(mode=0o700, exist_ok=True)
             with _parents_stay_private(server.pgdata, server.bin_path):
                 self._clear_after_kill(server)
-                server.start()
+                _start_patiently(server)
+            (self.folder / "complete").touch()
         except PermissionError as error:
             raise PostgresError(
                 f"The database folder {self.folder} cannot be written: set STARWISE_DATA to a "
@@ -120,12 +122,16 @@ class EmbeddedPostgres:
             return ""
 
     def _clear_after_kill(self, server: PostgresServer) -> None:
-        """Remove the locks of a killed server whose process nobody has collected yet.
+        """Remove what a kill left behind and what Postgres does not get over by itself.
 
-        In a container without an init process such a process stays in the table for ever, and
-        Postgres takes it for a running server.
+        That is a data folder whose making was interrupted (it has held no review yet), and the
+        locks of a killed server whose process nobody has collected: in a container without an
+        init process it stays in the table for ever, and Postgres takes it for a running server.
         """
         with server._lock:
+            if not self._status() and not (self.folder / "complete").exists():
+                shutil.rmtree(server.pgdata)
+                server.pgdata.mkdir(mode=0o700)
             if self._status() != psutil.STATUS_ZOMBIE:
                 return
             # The helpers of a killed server notice by themselves, and must be gone first.
@@ -142,6 +148,17 @@ class EmbeddedPostgres:
         # not open it. Ours lies beside the data.
         server._lock = FileLock(self.folder / "lock")
         return server
+
+
+def _start_patiently(server: PostgresServer) -> None:
+    for attempt in range(20):
+        try:
+            return server.start()
+        except (AssertionError, ValueError):
+            # Somebody else's start was interrupted, and its postmaster.pid is half written.
+            if attempt == 19:
+                raise
+            time.sleep(0.25)
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -66,6 +66,8 @@ def exit_on_sigterm() -> None:
     """Let SIGTERM end this process as Ctrl-C does, so that what is open gets closed."""
 
     def leave(*_: object) -> None:
+        # A second one must not interrupt the closing.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, leave)

@@ -172,6 +172,17 @@ def test_the_server_stops_with_its_last_living_user(postgres):
     assert postgres.stop() and not postgres.is_running(), "who was killed does not count"
 
 
+def test_a_first_start_that_was_killed_half_way_is_made_good(postgres):
+    half = postgres.folder / "half" / "postgres"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    server = EmbeddedPostgres(half.parent)
+    try:
+        Store(server.start()).check()
+    finally:
+        server.stop()
+
+
 def test_the_data_lie_where_postgres_can_start(monkeypatch, tmp_path):
     monkeypatch.setenv("STARWISE_DATA", str(tmp_path / "with space"))
     with pytest.raises(PostgresError, match="path with a space"):
