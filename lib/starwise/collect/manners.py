@@ -56,5 +56,6 @@ _ELSEWHERE = {
     "AUTOTHROTTLE_ENABLED": True,
     "AUTOTHROTTLE_START_DELAY": 2,
     "AUTOTHROTTLE_TARGET_CONCURRENCY": 1,
-    "DOWNLOAD_DELAY": 1,
+    "DOWNLOAD_DELAY": 1,  # at least: AutoThrottle makes it longer where the site is slow
+    "RANDOMIZE_DOWNLOAD_DELAY": False,
 }
