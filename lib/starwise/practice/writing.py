@@ -143,7 +143,7 @@ def write(told: Telling, line: Line, company: str, rng: random.Random) -> tuple[
 
 def _tidy(sentence: str) -> str:
     """Return a sentence without the spaces that empty alternatives leave behind."""
-    return " ".join(sentence.split()).replace(" ,", ",")
+    return " ".join(sentence.split()).replace(" ,", ",").replace(" .", ".")
 
 
 def _plural(noun: str) -> str:
