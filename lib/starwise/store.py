@@ -8,6 +8,7 @@ page = store.page(limit=50, after=page[-1].id)
 Reviews carry an id made by the client, so that a retry after a lost answer cannot store twice.
 """
 
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,56 +16,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Connection,
-    DateTime,
-    Float,
-    Index,
-    MetaData,
-    Row,
-    SmallInteger,
-    String,
-    Table,
-    create_engine,
-    delete,
-    func,
-    inspect,
-    select,
-    text,
-    tuple_,
-)
-from sqlalchemy.dialects.postgresql import JSONB, UUID, insert
+from sqlalchemy import Connection, Row, create_engine, delete, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from starwise.errors import StarwiseError
+from starwise.schema import prepare, reviews
 
-metadata = MetaData()
-
-reviews = Table(
-    "reviews",
-    metadata,
-    Column("id", UUID(as_uuid=True), primary_key=True),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("brand", String, nullable=False),
-    Column("review", String, nullable=False),
-    Column("rating", SmallInteger, nullable=False),
-    Column("suggested_rating", SmallInteger),
-    Column("sentiment", Float),
-    Column("probabilities", JSONB(none_as_null=True)),
-    Column("model", String),
-    CheckConstraint("rating BETWEEN 1 AND 5", name="rating_is_stars"),
-    CheckConstraint("suggested_rating BETWEEN 1 AND 5", name="suggested_rating_is_stars"),
-    CheckConstraint("sentiment BETWEEN 0 AND 1", name="sentiment_is_a_share"),
-    # Pages go from the newest to the oldest.
-    Index("reviews_newest", "created_at", "id"),
-)
-
-# Any fixed number: processes that create the table at once wait for one another on it.
-_SCHEMA_LOCK = 7_827_392
+log = logging.getLogger(__name__)
 
 
 class StoreError(StarwiseError):
@@ -217,7 +178,7 @@ class Store:
         try:
             with self._engine.begin() as connection:
                 if not self._ready:
-                    _prepare(connection)
+                    prepare(connection)
                 yield connection
             self._ready = True
         # The driver's message may repeat what was stored and where: neither is passed on.
@@ -231,20 +192,13 @@ class Store:
             raise StoreError(self._sentence(str(getattr(error, "orig", "")))) from None
 
     def _sentence(self, reason: str) -> str:
-        where = self.url.host or "this machine"
+        # Visitors read these, too: where the database lies is for the log.
+        log.warning("the database at %s:%s failed", self.url.host or "(socket)", self.url.port)
         if "authentication failed" in reason or "role" in reason:
-            return f"The database on {where} refuses the user or the password of DATABASE_URL."
+            return "The database refuses the user or the password of DATABASE_URL."
         if "permission denied" in reason or "read-only" in reason:
-            return f"The user of DATABASE_URL may not do this in the database on {where}."
-        return f"The database on {where} does not answer: try again once it runs."
-
-
-def _prepare(connection: Connection) -> None:
-    """Create the table unless it is there; safe when several processes do it at once."""
-    if inspect(connection).has_table(reviews.name):
-        return
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-    metadata.create_all(connection)
+            return "The user of DATABASE_URL may not do this in the database."
+        return "The database does not answer just now: try again in a moment."
 
 
 def _check_storable(what: str, words: str) -> None:

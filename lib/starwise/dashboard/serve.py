@@ -89,7 +89,7 @@ def _free_port(host: str, port: int) -> int:
 def _child(arguments: list[str], environment: dict[str, str]):
     """Run this Python with the arguments, for as long as the context; it ends with us, too."""
     process = subprocess.Popen(
-        [sys.executable, *arguments],
+        [sys.executable, "-P", *arguments],  # -P: no folder of the caller's is imported
         env=environment,
         stdin=subprocess.PIPE,  # closes when we are gone: see serving.stop_with_parent
         start_new_session=True,  # Ctrl-C is for us; we stop the children in order

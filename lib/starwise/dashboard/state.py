@@ -133,10 +133,7 @@ class Visit:
             row = await self._ask(self._client.save, self.id, *sent.values())
         except StarwiseError as error:
             self.phase, self.notice = "writing", "failed"
-            self.message = (
-                f"Not saved. {error} Your text and your stars are still here; "
-                "press Submit to try again."
-            )
+            self.message = f"Not saved. {error} Your text and your stars are still here."
         else:
             self._saved(row, sent)
         self._changed()

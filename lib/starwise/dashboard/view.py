@@ -18,8 +18,8 @@ from starwise.dashboard.state import EXAMPLES, Visit
 from starwise.service import REVIEW_LIMIT, is_blank
 
 PRIVACY = (
-    "Your text is scored while you write. Only when you press Submit are the text, the stars, the "
-    "brand and the time kept; nothing about you or your device."
+    "Your text is scored while you write. Only when you press Submit are the text, its score, your "
+    "stars, the brand and the time kept; nothing about you or your device."
 )
 LABELS = {"bad": "Reads as bad", "average": "Reads as average", "good": "Reads as good"}
 
