@@ -122,8 +122,9 @@ def make_world(seed: int = 0, companies: int = 320, reviews: int = 24_000) -> Wo
     counts = _share_out(reviews, len(made), rng)
     seen: set[str] = set()
     found: list[Review] = []
-    for (company, line), count in zip(made, counts, strict=True):
-        found += _reviews(company, line, count, rng, seen)
+    qualities = _qualities([line.trade for _, line in made], counts, rng)
+    for (company, line), count, quality in zip(made, counts, qualities, strict=True):
+        found += _reviews(company, line, count, quality, rng, seen)
     tree: dict[str, list[str]] = {}
     for company, _ in made:
         subs = tree.setdefault(company.category, [])
@@ -166,11 +167,29 @@ def _share_out(total: int, parts: int, rng: random.Random) -> list[int]:
     return counts
 
 
+def _qualities(trades_of: list[str], counts: list[int], rng: random.Random) -> list[float]:
+    """Return how good each company is, from about -2 to 2.
+
+    The mean over the reviews of a trade is 0, so that speaking of rooms or of shoes says nothing
+    of the stars: what a model learns here must be opinions, not things.
+    """
+    drawn = [rng.gauss(0, 0.7) for _ in counts]
+    middle = {}
+    for trade in dict.fromkeys(trades_of):
+        own = [at for at, other in enumerate(trades_of) if other == trade]
+        middle[trade] = sum(drawn[at] * counts[at] for at in own) / sum(counts[at] for at in own)
+    return [one - middle[trade] for one, trade in zip(drawn, trades_of, strict=True)]
+
+
 def _reviews(
-    company: Company, line: Line, count: int, rng: random.Random, seen: set[str]
+    company: Company,
+    line: Line,
+    count: int,
+    overall: float,
+    rng: random.Random,
+    seen: set[str],
 ) -> list[Review]:
     aspects = trades()[line.trade].aspects
-    overall = rng.gauss(0, 0.7)
     quality = {name: overall + rng.gauss(0, 0.8) for name in dict.fromkeys(aspects)}
     found = []
     for _ in range(count):
