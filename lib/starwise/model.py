@@ -46,7 +46,8 @@ class NetworkConfig:
     ngrams: tuple[int, ...] = (3, 4, 6)  # lengths of the hashed character n-grams (compact)
     buckets: int = 16_384  # rows of each n-gram table (compact)
     ngram_width: int = 20  # numbers that stand for an n-gram (compact)
-    dropout: float = 0.3
+    dropout: float = 0.3  # share of the pooled numbers hidden from the last layer in training
+    input_dropout: float = 0.2  # the same of what the tables say (compact)
 
     @property
     def encoder(self) -> Encoder:
@@ -154,6 +155,8 @@ class CompactNetwork(nn.Module):
         self.first = nn.Conv1d(inputs, config.channels, 5, padding=2, bias=False)
         self.first_norm = nn.BatchNorm1d(config.channels)
         self.blocks = nn.ModuleList(ResidualBlock(config.channels) for _ in range(config.blocks))
+        # Without it the n-gram tables learn rare phrases of the training reviews by heart.
+        self.input_dropout = nn.Dropout(config.input_dropout)
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(2 * config.channels, len(CLASSES))
         for table in [self.characters, *self.tables]:
@@ -177,7 +180,7 @@ class CompactNetwork(nn.Module):
             ],
             dim=2,
         ).transpose(1, 2)
-        signal = F.relu(self.first_norm(self.first(signal * mask))) * mask
+        signal = F.relu(self.first_norm(self.first(self.input_dropout(signal * mask)))) * mask
         # After ReLU nothing is below zero, so padding (zero) never wins a maximum.
         signal = F.max_pool1d(signal, 3, ceil_mode=True)
         mask = F.max_pool1d(mask, 3, ceil_mode=True)

@@ -100,8 +100,9 @@ def review_lengths(lengths: pd.Series) -> Figure:
     axes.annotate(
         f"half are shorter than {middle:,.0f}",
         (middle, axes.get_ylim()[1]),
-        xytext=(5, -4),
+        xytext=(-5, -4),
         textcoords="offset points",
+        ha="right",
         va="top",
         color=INK,
         fontsize=8,

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from starwise.corpus import CorpusError, read_corpus
 from starwise.errors import StarwiseError
-from starwise.practice.corpus import CorpusError, world_from_corpus
+from starwise.practice.corpus import world_from_corpus
 
 ROWS = [
     {"text": "Great shop", "rating": 5, "company": "Finch", "title": "Lovely"},
@@ -145,3 +146,13 @@ def test_a_hundred_thousand_rows_load_in_seconds(tmp_path):
     start = time.process_time()
     assert len(world_from_corpus(tmp_path / "large.csv").reviews) == count
     assert time.process_time() - start < 15
+
+
+def test_a_file_can_be_labelled_without_being_served(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("review,stars,shop\nGreat,5,\nAwful,1,\nGreat,5,\nFine,six,\n")
+    reviews, skipped = read_corpus(path)
+    assert list(reviews) == ["id", "company", "text", "rating"]
+    assert reviews["text"].tolist() == ["Great", "Awful", "Great"]
+    assert reviews["id"].is_unique and reviews["company"].is_unique
+    assert skipped == {"rating is not 1, 2, 3, 4 or 5": 1}

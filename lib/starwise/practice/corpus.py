@@ -15,11 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from starwise.corpus import read_rows, review_ids
 from starwise.practice import names
-from starwise.practice.table import CorpusError, read_reviews
 from starwise.practice.world import Company, Review, World, slug_of
-
-__all__ = ["CorpusError", "world_from_corpus"]
 
 _PER_COMPANY = 60  # reviews, about, of a company invented for rows that name none
 _PER_SUB = 40  # companies, at most, of one sub-category: the list stays easy to read
@@ -34,7 +32,7 @@ def world_from_corpus(path: str | Path, limit: int = 0, seed: int = 0) -> World:
     used where there. `limit` reads the first rows only (0: all); `seed` names the invented
     companies. Raises CorpusError, in a sentence, for a file that cannot be used.
     """
-    rows, skipped = read_reviews(Path(path), limit)
+    rows, skipped = read_rows(Path(path), limit)
     for name in ("company", "category", "title", "author", "date"):
         if name not in rows:
             rows[name] = ""
@@ -42,10 +40,10 @@ def world_from_corpus(path: str | Path, limit: int = 0, seed: int = 0) -> World:
     _invent_companies(rows, seed)
     companies = _companies(rows)
     slugs = {(company.category, company.name): company.slug for company in companies}
-    ids = pd.util.hash_pandas_object(rows[["company", "text", "rating"]], index=True)
+    ids = review_ids(rows)
     dates = _dates(rows["date"])
     reviews = [
-        Review(f"{key:016x}", slugs[category, company], rating, title, text, author, date, _UNKNOWN)
+        Review(key, slugs[category, company], rating, title, text, author, date, _UNKNOWN)
         for key, category, company, rating, title, text, author, date in zip(
             ids,
             *(rows[name].tolist() for name in ("category", "company", "rating", "title", "text")),

@@ -1,8 +1,8 @@
 """Reading somebody's own reviews from a CSV or parquet file: which column is what, which rows hold.
 
-rows, skipped = read_reviews(Path("reviews.csv"))
-rows.columns        # text, rating, and company, title, category, date, author where found
-skipped             # {"rating is not 1 to 5": 3, "line torn off at the end": 1}
+reviews, skipped = read_corpus(Path("reviews.csv"))
+list(reviews)       # ["id", "company", "text", "rating"]
+skipped             # {"rating is not 1, 2, 3, 4 or 5": 3}
 """
 
 import csv
@@ -32,9 +32,28 @@ class CorpusError(StarwiseError):
     """A file of reviews that cannot be used; the message says why and what to do."""
 
 
-def read_reviews(path: Path, limit: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
+def read_corpus(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return id, company, text and rating of a file's usable rows, and how many were skipped why.
+
+    A row that names no company stands alone: it gets a company of its own. Raises CorpusError.
+    """
+    rows, skipped = read_rows(path)
+    company = rows["company"] if "company" in rows else pd.Series("", index=rows.index)
+    rows["id"] = review_ids(rows.assign(company=company))
+    rows["company"] = company.where(company != "", "unnamed " + rows["id"])
+    return rows[["id", "company", "text", "rating"]], skipped
+
+
+def review_ids(rows: pd.DataFrame) -> list[str]:
+    """Return an id a row, 16 hex digits, from its place, company, text and rating."""
+    keys = pd.util.hash_pandas_object(rows[["company", "text", "rating"]], index=True)
+    return [f"{key:016x}" for key in keys]
+
+
+def read_rows(path: Path, limit: int = 0) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the usable rows of a file and how many were skipped, by reason.
 
+    Columns: text, rating, and those of company, title, category, date, author that were found.
     `text` is stripped (it may be ""), `rating` is an int from 1 to 5, the other columns are text.
     `limit` keeps the first rows of the file only (0: all). Raises CorpusError where the file
     cannot be read, has no text or rating column, or no usable row.
