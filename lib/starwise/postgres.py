@@ -75,6 +75,7 @@ class EmbeddedPostgres:
             # A known starting point: only the owner writes here, others may pass through.
             self.folder.mkdir(parents=True, exist_ok=True)
             server = self._server()
+            self._sign_in()
             server.pgdata.mkdir(mode=0o700, exist_ok=True)
             with _parents_stay_private(server.pgdata, server.bin_path):
                 self._clear_after_kill(server)
@@ -104,14 +105,35 @@ class EmbeddedPostgres:
         """
         server = self._server()
         with server._lock:
-            users = server.global_process_id_list.get_and_remove(os.getpid())
-            others = [pid for pid in users if pid != os.getpid() and psutil.pid_exists(pid)]
-            if others or not self.is_running():
+            if self._others_use_it() or not self.is_running():
                 return False
             # "fast" disconnects idle clients instead of waiting for them.
             stop = ("-w", "-m", "fast", "-D", str(server.pgdata), "stop")
             pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
             return True
+
+    def _sign_in(self) -> None:
+        # The wheel keeps a list of its own, of numbers that the system gives to other processes
+        # again; with the time of its birth a process is told from its successor.
+        users = self.folder / "users"
+        users.mkdir(exist_ok=True)
+        (users / str(os.getpid())).write_text(str(psutil.Process().create_time()))
+
+    def _others_use_it(self) -> bool:
+        """Sign off, forget who has died, and say whether anybody is left."""
+        left = False
+        for note in (self.folder / "users").glob("*"):
+            try:
+                process = psutil.Process(int(note.name))
+                same = abs(process.create_time() - float(note.read_text())) < 1  # seconds
+                alive = same and process.pid != os.getpid() and process.is_running()
+                alive = alive and process.status() != psutil.STATUS_ZOMBIE
+            except (psutil.Error, ValueError, OSError):
+                alive = False
+            left = left or alive
+            if not alive:
+                note.unlink(missing_ok=True)
+        return left
 
     def _status(self) -> str:
         """Return the state of the server's main process, empty when there is none."""

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from starwise.paths import Outputs, project_root
 
 
@@ -52,6 +53,7 @@ def postgres():
 def store(postgres):
     """An empty reviews table."""
     from sqlalchemy import create_engine, text
+
     from starwise.store import Store
 
     address = postgres.start()

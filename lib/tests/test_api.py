@@ -8,6 +8,7 @@ import uuid
 import pytest
 from doubles import WordScorer
 from fastapi.testclient import TestClient
+
 from starwise.api import create_app
 from starwise.cli import main
 from starwise.service import REVIEW_LIMIT, Service

@@ -11,6 +11,7 @@ import uuid
 import pytest
 import uvicorn
 from doubles import WordScorer
+
 from starwise.api import create_app
 from starwise.dashboard import open_dashboard
 from starwise.dashboard.brands import INVENTED, Brand, load_brands

@@ -21,6 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from sqlalchemy import create_engine, text
+
 from starwise.collect.browser import browser
 from starwise.dashboard.brands import INVENTED
 from starwise.postgres import EmbeddedPostgres
@@ -152,6 +153,18 @@ def test_a_visitor_writes_chooses_submits_and_the_row_is_there(served, page):
     until(lambda: page.find_element(By.TAG_NAME, "h1").text != question)
     until(lambda: box.get_attribute("value") == "" and score(page) == -1 and stars(page) == 0)
     assert not button(page, "Submit").is_enabled() and notice(page) == ""
+
+
+def test_letters_typed_while_the_page_still_opens_stay(served):
+    with browser() as driver:
+        driver.get(served.page)
+        box = until(lambda: driver.find_elements(By.CSS_SELECTOR, ".starwise textarea"))[0]
+        driver.execute_script(
+            "arguments[0].value = 'Lovely'; arguments[0].dispatchEvent(new Event('input'))", box
+        )
+        until(lambda: score(driver) >= 0)
+        time.sleep(0.5)
+        assert box.get_attribute("value") == "Lovely"
 
 
 def test_the_keyboard_alone_reaches_everything(served, page):

@@ -57,7 +57,7 @@ class TextBox(Control):
         super().__init__(**traits)
         self.text = ""  # as last heard from the page, or shown on it
         # A page that opens late, or a second one on the same kernel, asks what is written.
-        self.listen("hello", lambda: self.show(self.text))
+        self.listen("hello", lambda **_: self._show(answer=True))
 
     def on_write(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the text whenever it changes on the page."""
@@ -73,7 +73,10 @@ class TextBox(Control):
     def show(self, text: str) -> None:
         """Replace the text on the page."""
         self.text = text
-        self.send({"kind": "show", "text": text})
+        self._show(answer=False)
+
+    def _show(self, *, answer: bool) -> None:
+        self.send({"kind": "show", "text": self.text, "answer": answer})
 
     def focus(self) -> None:
         self.send({"kind": "focus"})

@@ -92,7 +92,8 @@ function render({ model, el }) {
   const heard = (message) => {
     if (message.kind === "seen") seen();
     if (message.kind === "focus") area.focus();
-    if (message.kind === "show") {
+    // The answer to our "hello" may come after the first letters: those stay.
+    if (message.kind === "show" && !(message.answer && area.value)) {
       sent = area.value = message.text;
       changed();
     }
