@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from starwise.batch.execute import NotebookError
 from starwise.batch.notebooks import BatchError, find_notebooks
 from starwise.batch.series import AnotherRunError, run_series

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from starwise.batch.notebooks import LAST, find_notebooks, read_notebook
 from starwise.paths import project_root
 

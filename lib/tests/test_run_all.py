@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from starwise.paths import project_root
 
 ROOT = project_root()

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+
 from starwise.batch.notebooks import find_notebooks
 from starwise.batch.record import files_of
 from starwise.paths import Outputs, project_root
