@@ -81,7 +81,7 @@ def stars_by_category(frame: pd.DataFrame) -> Figure:
         axes.barh(table.index, table[stars], left=left, color=colour, label=f"{stars} ★")
         left += table[stars].to_numpy()
     axes.set(xlabel="share of the category's reviews", xlim=(0, 1))
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False)
     axes.margins(y=0.01)
@@ -127,7 +127,7 @@ def class_balance(frame: pd.DataFrame) -> Figure:
         )
         left += table[label].to_numpy()
     axes.set(xlabel="share of the split's reviews", xlim=(0, 1))
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.invert_yaxis()
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False)
@@ -159,11 +159,11 @@ def convolution(text: str, responses: dict[str, np.ndarray]) -> Figure:
     figure, rows = plt.subplots(
         len(responses), 1, figsize=(5, 0.6 + 0.85 * len(responses)), sharex=True, squeeze=False
     )
+    highest = max(response.max() for response in responses.values())
     for axes, (name, response) in zip(rows[:, 0], responses.items(), strict=True):
-        best = response == response.max()
-        colours = np.where(best, PALETTE["average"], QUIET)
+        colours = np.where(response == highest, PALETTE["average"], QUIET)
         axes.bar(range(len(response)), response, color=colours)
-        axes.set_ylabel("answer")
+        axes.set(ylabel="answer", ylim=(0, 1.1 * highest), yticks=[0, highest / 2, highest])
         axes.set_title(f"filter for “{name}”", pad=3)
     axes.set_xticks(range(len(text)), list(text))
     axes.set_xlabel("position in the text (start of the window)")
@@ -254,7 +254,7 @@ def calibration(table: pd.DataFrame) -> Figure:
     axes.set(xlabel="how sure the network is", ylabel="how often it is right")
     axes.set(xlim=(0.3, 1.03), ylim=(0, 1.05))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0))
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     legend = axes.legend(loc="lower right")
     for handle in legend.legend_handles[1:]:
         handle.set_sizes([40])
@@ -269,7 +269,7 @@ def typo_curves(curves: dict[str, pd.DataFrame]) -> Figure:
         axes.plot(
             table["share"], table["balanced_accuracy"], line, color=colour, marker="o", label=name
         )
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(xlabel="letters with a typo", ylabel="balanced accuracy")
     axes.legend()
     return figure
