@@ -125,6 +125,8 @@ def execute(step: Step, outputs: Outputs, cell_timeout: int = 0) -> None:
                     execution_timeout=cell_timeout or None,
                     coalesce_streams=True,
                     kernel_manager_class=OwnKernel,
+                    # All cells are done, or somebody waits for it to stop: no need to ask first.
+                    shutdown_kernel="immediate",
                 )
             except Exception as error:
                 problem = error
