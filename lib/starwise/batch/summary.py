@@ -68,12 +68,12 @@ def _measures(outputs: Outputs) -> list[str]:
             lines.append(f"accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   {title}")
     if lines and metrics.get("best_accuracy") is not None:
         lines.append(f"accuracy {metrics['best_accuracy']:.3f}   the best that is possible here")
-    verdict = metrics.get("verdict", {})
-    if lines and verdict:
-        lines.append(f"serving: {verdict.get('serves')} ({verdict.get('reason')})")
-    return [
+    told = [
         ("Reading    " if number == 0 else " " * 11) + line for number, line in enumerate(lines)
     ]
+    if reason := metrics.get("verdict", {}).get("reason"):
+        told.append(f"Serving    {reason}")
+    return told
 
 
 def _json(path: Path) -> dict[str, Any]:
