@@ -71,8 +71,8 @@ def _measures(outputs: Outputs) -> list[str]:
     told = [
         ("Reading    " if number == 0 else " " * 11) + line for number, line in enumerate(lines)
     ]
-    if reason := metrics.get("verdict", {}).get("reason"):
-        told.append(f"Serving    {reason}")
+    if verdict := metrics.get("verdict"):
+        told.append(f"Serving    {verdict['serves']}: {verdict['reason']}")
     return told
 
 
