@@ -56,18 +56,21 @@ def _rows(outputs: Outputs) -> list[str]:
 def _measures(outputs: Outputs) -> list[str]:
     metrics = _json(outputs.metrics)
     models = {model["name"]: model for model in metrics.get("models", [])}
-    lines = []
     titles = {
         "network": "the network",
         "tfidf_lr": "words counted (TF-IDF + logistic regression)",
         "majority": "always the commonest class",
     }
-    for name, title in titles.items():
-        if name in models:
-            accuracy, f1 = models[name]["accuracy"], models[name]["macro_f1"]
-            lines.append(f"accuracy {accuracy:.3f}   macro-F1 {f1:.3f}   {title}")
-    if lines and metrics.get("best_accuracy") is not None:
-        lines.append(f"accuracy {metrics['best_accuracy']:.3f}   the best that is possible here")
+    rows = [
+        [models[name][measure] for measure in ("balanced_accuracy", "macro_f1", "accuracy")]
+        + [title]
+        for name, title in titles.items()
+        if name in models
+    ]
+    lines = [f"{'balanced accuracy':<20}{'macro-F1':<11}accuracy"] if rows else []
+    lines += [f"{b:<20.3f}{f1:<11.3f}{a:<11.3f}{title}" for b, f1, a, title in rows]
+    if rows and (best := metrics.get("best_accuracy")) is not None:
+        lines.append(f"{best:<42.3f}the best that is possible here")
     told = [
         ("Reading    " if number == 0 else " " * 11) + line for number, line in enumerate(lines)
     ]
