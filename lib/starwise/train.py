@@ -265,7 +265,7 @@ class _Run:
         self.seconds += time.monotonic() - started
         row = {
             "epoch": epoch + 1,
-            "reviews": self.step * self.settings.batch_size,
+            "reviews": (epoch + 1) * self.sums["seen"],
             "loss": self.sums["loss"] / self.sums["seen"],
             "accuracy": self.sums["right"] / self.sums["seen"],
             "validation_loss": float((losses * weights).sum()),

@@ -280,7 +280,11 @@ time.sleep(300)
 
 
 def start_run(folder: Path, outputs: Outputs) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", RUN, str(folder), str(outputs.root)])
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder), str(outputs.root)],
+        # A shell that started the tests in the background has had Ctrl-C ignored; we send one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
 
 
 def wait_for(condition, seconds=30.0) -> None:

@@ -98,24 +98,34 @@ def button(driver: WebDriver, name: str):
     return next(b for b in driver.find_elements(By.TAG_NAME, "button") if b.text == name)
 
 
+def shown(driver: WebDriver, selector: str) -> str:
+    """Return the text of the first such element, in one step: a page that changes as it is read
+    would leave us holding an element that is gone."""
+    script = "return document.querySelector(arguments[0])?.innerText ?? ''"
+    return driver.execute_script(script, selector).strip()
+
+
 def score(driver: WebDriver) -> int:
     """Return the points shown, -1 for none."""
-    shown = driver.find_element(By.CSS_SELECTOR, ".sw-number").text
-    return int(shown.split()[0]) if shown else -1
+    points = shown(driver, ".sw-number")
+    return int(points.split()[0]) if points else -1
 
 
 def stars(driver: WebDriver) -> int:
-    checked = driver.find_elements(By.CSS_SELECTOR, "[role=radio][aria-checked=true]")
-    return int(checked[0].get_attribute("aria-label")[0]) if checked else 0
+    script = """
+        const checked = document.querySelector("[role=radio][aria-checked=true]");
+        return checked ? parseInt(checked.getAttribute("aria-label")) : 0;
+    """
+    return driver.execute_script(script)
 
 
 def notice(driver: WebDriver) -> str:
-    return driver.find_element(By.CSS_SELECTOR, ".sw-notice").text
+    return shown(driver, ".sw-notice")
 
 
 def test_a_visitor_writes_chooses_submits_and_the_row_is_there(served, page):
     before = len(served.rows())
-    question = page.find_element(By.TAG_NAME, "h1").text
+    question = shown(page, "h1")
     brand = re.fullmatch(r"What do you think of (.+)\?", question)[1]
     assert brand in {brand.name for brand in INVENTED} and page.title == "Starwise"
     box = page.find_element(By.TAG_NAME, "textarea")
@@ -129,7 +139,7 @@ def test_a_visitor_writes_chooses_submits_and_the_row_is_there(served, page):
     assert button(page, "Submit").is_enabled()
 
     page.find_element(By.CSS_SELECTOR, "[aria-label='3 stars']").click()
-    until(lambda: "Your rating: 3 stars" in page.find_element(By.CSS_SELECTOR, ".sw-stars").text)
+    until(lambda: "Your rating: 3 stars" in shown(page, ".sw-stars"))
     low = score(page)
     box.send_keys(Keys.CONTROL, "a")
     written = "Excellent! I love it. " + MARKUP
@@ -150,7 +160,7 @@ def test_a_visitor_writes_chooses_submits_and_the_row_is_there(served, page):
     assert not page.find_elements(By.CSS_SELECTOR, ".starwise img[src=x], .starwise script")
 
     button(page, "Review another brand").click()
-    until(lambda: page.find_element(By.TAG_NAME, "h1").text != question)
+    until(lambda: shown(page, "h1") != question)
     until(lambda: box.get_attribute("value") == "" and score(page) == -1 and stars(page) == 0)
     assert not button(page, "Submit").is_enabled() and notice(page) == ""
 
