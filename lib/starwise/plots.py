@@ -203,12 +203,13 @@ def ladder(table: pd.DataFrame, best: float | None = None) -> Figure:
     figure, axes = plt.subplots(figsize=(5, 0.9 + 0.36 * len(table)))
     colours = [PALETTE["good"] if name == "network" else QUIET for name in table["name"]]
     bars = axes.barh(table["title"], table["balanced_accuracy"], color=colours)
-    axes.bar_label(bars, [f"{value:.3f}" for value in table["balanced_accuracy"]], padding=3)
+    values = [f"{value:.3f}" for value in table["balanced_accuracy"]]
+    axes.bar_label(bars, values, padding=-32, color="white")  # inside: a line stands outside
     if best is not None:
         axes.axvline(best, color=PALETTE["average"], linewidth=2)
         axes.text(best, -0.75, f"best possible {best:.3f}", ha="right", fontsize=8)
     axes.invert_yaxis()
-    axes.set(xlabel="balanced accuracy on the test reviews", xlim=(0, 1.08))
+    axes.set(xlabel="balanced accuracy on the test reviews", xlim=(0, 1))
     axes.tick_params(left=False)
     return figure
 
