@@ -358,3 +358,32 @@ def test_outputs_that_cannot_be_written_are_said_in_a_sentence(monkeypatch, caps
     monkeypatch.setenv("STARWISE_OUTPUTS", "/dev/null/outputs")
     assert command_line(["run"]) == 1
     assert "could not go on: [Errno 20] Not a directory: '/dev/null" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_an_error_in_any_of_the_series_notebooks_stops_the_run_and_is_named(
+    project, tmp_path, outputs, number
+):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for path in (project / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        if path.name.startswith(f"0{number}"):
+            place = next(
+                at
+                for at, cell in enumerate(notebook.cells)
+                if "parameters" in cell.metadata.get("tags", [])
+            )
+            broken = nbformat.v4.new_code_cell("raise OSError('the dog ate it')")
+            notebook.cells.insert(place + 1, broken)
+        nbformat.write(notebook, folder / path.name)
+    series = find_notebooks(folder)
+    for pattern in series[number - 1].reads:  # what it reads is there, so that the cell is reached
+        file = outputs.root / pattern.replace("*", "run")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    name = series[number - 1].name
+    with pytest.raises(NotebookError, match=rf"{name} failed in cell \d.*OSError: the dog ate it"):
+        run_series(series, choose(series, first=number, last=4), outputs)
+    executed = {path.name for path in outputs.notebooks.glob("*.ipynb")}
+    assert executed == {f"{name}.failed.ipynb"}, "later steps are not run"

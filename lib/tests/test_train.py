@@ -175,3 +175,22 @@ def test_temperature_undoes_boasting():
     # These logits are nearly honest as they are; three times as large, they boast threefold.
     honest = fit_temperature(logits, truth)
     assert fit_temperature(3 * logits, truth) == pytest.approx(3 * honest, rel=0.02)
+
+
+def test_a_gpu_out_of_memory_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):
+    """No GPU here, so its error is raised by hand; what follows is the real thing."""
+    whole = train_module._Run._train_batch
+    calls = []
+
+    def fails_once(run, *arguments):
+        calls.append(run)
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(run, *arguments)
+
+    monkeypatch.setattr(train_module._Run, "_train_batch", fails_once)
+    lines: list[str] = []
+    quick = Settings(epochs=1, reviews_per_epoch=96)
+    history = train(*rows, quick, tmp_path / "run", report=lines.append)
+    assert "the CPU goes on" in lines[0]
+    assert len(history) == 1 and calls[-1].device.type == "cpu"
