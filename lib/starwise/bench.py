@@ -22,8 +22,8 @@ from torch import nn
 
 from starwise import model
 from starwise.practice.world import make_world
+from starwise.predict import predict_logits
 from starwise.text import ARTICLE_SYMBOLS, Encoder
-from starwise.train import predict_logits
 
 ARTICLE_LENGTH = 1014
 

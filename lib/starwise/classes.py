@@ -16,3 +16,10 @@ def class_numbers(labels: Sequence[str]) -> np.ndarray:
     """Return the place of each label in CLASSES, shape (len(labels),), int64."""
     number = {name: place for place, name in enumerate(CLASSES)}
     return np.array([number[label] for label in labels], dtype=np.int64)
+
+
+def balancing_weights(labels: np.ndarray) -> np.ndarray:
+    """Return a weight for each row, (rows,), summing to 1, with every class weighing the same."""
+    counts = np.bincount(labels, minlength=len(CLASSES))
+    present = int((counts > 0).sum())
+    return 1.0 / (present * counts[labels])

@@ -24,10 +24,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from starwise.classes import CLASSES, class_numbers
+from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.paths import Outputs, whole_file
 from starwise.sampling import with_typos
-from starwise.train import balancing_weights
 
 
 def measures(labels: Sequence[str], probabilities: np.ndarray) -> dict[str, float]:

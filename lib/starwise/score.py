@@ -23,7 +23,7 @@ from starwise.classes import CLASSES
 from starwise.errors import StarwiseError
 from starwise.model import ModelError
 from starwise.paths import Outputs, whole_file
-from starwise.train import predict_logits
+from starwise.predict import predict_logits, softmax
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -68,9 +68,8 @@ class Scorer:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Return P(bad), P(average), P(good) of each text, shape (len(texts), 3), float64."""
-        logits = predict_logits(self.network, list(texts)).astype(float) / self.temperature
-        powers = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
-        return powers / powers.sum(1, keepdims=True)
+        logits = predict_logits(self.network, list(texts)).astype(float)
+        return softmax(logits / self.temperature)
 
     def score(self, text: str) -> Score | None:
         """Return the score of one text, or None where there is nothing to read."""

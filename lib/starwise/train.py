@@ -23,19 +23,16 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from starwise import model
-from starwise.classes import CLASSES, class_numbers
+from starwise import checkpoint, model
+from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.errors import StarwiseError
-from starwise.paths import whole_file
+from starwise.predict import fit_temperature, predict_logits
 from starwise.sampling import disturb, epoch_batches
-from starwise.text import pad
 
+CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 10.0  # at most so much work is lost to a kill
 REPORT_SECONDS = 2.0
 
@@ -308,20 +305,22 @@ class _Run:
                 "versions": {"python": platform.python_version(), "torch": torch.__version__},
             },
         )
-        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
     # -- stopping and going on
 
     def _checkpoint(self) -> None:
-        """Write all it takes to go on: weights, the best so far, optimizer, random state."""
-        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
-        tensors |= {f"average.{n}": t for n, t in self.average.state_dict().items()}
-        tensors |= {f"best.{n}": t for n, t in self.best.items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{key}": value for key, value in state.items()}
-        tensors["random"] = torch.get_rng_state()
+        """Write all it takes to go on: weights, their average, the best so far, the optimizer."""
+        optimizer = self.optimizer.state_dict()["state"]
+        tensors = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "best": self.best,
+            **{f"optimizer.{number}": state for number, state in optimizer.items()},
+            "random": {"cpu": torch.get_rng_state()},
+        }
         if self.device.type == "cuda":
-            tensors["random_cuda"] = torch.cuda.get_rng_state(self.device)
+            tensors["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
         told = {
             "digest": self.digest,
             "step": self.step,
@@ -330,44 +329,34 @@ class _Run:
             "best_loss": self.best_loss,
             "history": self.history,
         }
-        with whole_file(self.folder / "checkpoint.safetensors") as temporary:
-            copies = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
-            save_file(copies, temporary, metadata={"run": json.dumps(told)})
+        checkpoint.write(self.folder / CHECKPOINT, tensors, told)
 
     def _resume(self) -> bool:
-        path = self.folder / "checkpoint.safetensors"
+        path = self.folder / CHECKPOINT
         if not path.exists():
             return False
         try:
-            with safe_open(path, "pt") as file:
-                told = json.loads(file.metadata()["run"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, TypeError, ValueError):
+            tensors, told = checkpoint.read(path)
+        except checkpoint.DamagedError:
             self.report("the checkpoint in the run's folder is damaged; starting over")
             return False
         if told["digest"] != self.digest:
             self.report("the checkpoint is of other settings or data; starting over")
             return False
-        self.network.load_state_dict(_below(tensors, "network."))
-        self.average.load_state_dict(_below(tensors, "average."))
-        self.best = _below(tensors, "best.")
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _below(tensors, "optimizer.").items():
-            number, key = name.split(".")
-            state.setdefault(int(number), {})[key] = tensor
+        self.network.load_state_dict(tensors["network"])
+        self.average.load_state_dict(tensors["average"])
+        self.best = tensors.get("best", {})
         groups = self.optimizer.state_dict()["param_groups"]
+        numbers = range(sum(len(group["params"]) for group in groups))
+        state = {n: tensors[f"optimizer.{n}"] for n in numbers if f"optimizer.{n}" in tensors}
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        torch.set_rng_state(tensors["random"])
-        if self.device.type == "cuda" and "random_cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random_cuda"], self.device)
+        torch.set_rng_state(tensors["random"]["cpu"])
+        if self.device.type == "cuda" and "cuda" in tensors["random"]:
+            torch.cuda.set_rng_state(tensors["random"]["cuda"], self.device)
         self.step, self.sums, self.seconds = told["step"], told["sums"], told["seconds"]
         self.best_loss, self.history = told["best_loss"], told["history"]
         self.report(f"going on from the checkpoint after {self.step:,} of {self.steps:,} batches")
         return True
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _schedule(progress: float) -> float:
@@ -376,48 +365,3 @@ def _schedule(progress: float) -> float:
     if progress < warm_up:
         return 0.05 + 0.95 * progress / warm_up
     return 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up)))
-
-
-@torch.inference_mode()
-def predict_logits(network: torch.nn.Module, texts: list[str], batch_size: int = 64) -> np.ndarray:
-    """Return the logits of texts in their order, shape (len(texts), 3), float32.
-
-    Texts of like length share a batch; the network is left in evaluation mode.
-    """
-    network.eval()
-    encoder = network.config.encoder
-    device = next(network.parameters()).device
-    rows = [encoder.ids(text) for text in texts]
-    logits = np.zeros((len(texts), len(CLASSES)), dtype=np.float32)
-    order = np.argsort([len(row) for row in rows], kind="stable")
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        minimum = encoder.max_length if network.fixed_length else 1
-        ids = torch.from_numpy(pad([rows[row] for row in chosen], minimum))
-        logits[chosen] = network(ids.to(device)).float().cpu().numpy()
-    return logits
-
-
-def balancing_weights(labels: np.ndarray) -> np.ndarray:
-    """Return a weight for each row, (rows,), summing to 1, with every class weighing the same."""
-    counts = np.bincount(labels, minlength=len(CLASSES))
-    present = int((counts > 0).sum())
-    return 1.0 / (present * counts[labels])
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the number to divide logits by so that probabilities mean what they say.
-
-    Guo et al., "On Calibration of Modern Neural Networks" (2017), section 4.2; the three classes
-    weigh the same, as in training.
-    """
-    weights = balancing_weights(labels)
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        scaled = scaled - scaled.max(1, keepdims=True)
-        log_probabilities = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
-        return float(-(weights * log_probabilities[np.arange(len(labels)), labels]).sum())
-
-    found = minimize_scalar(loss, bounds=(np.log(0.3), np.log(5.0)), method="bounded")
-    return round(float(np.exp(found.x)), 4)

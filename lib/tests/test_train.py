@@ -13,7 +13,8 @@ from reviews import tiny_reviews
 
 from starwise import model
 from starwise import train as train_module
-from starwise.train import Settings, TrainError, fit_temperature, predict_logits, train
+from starwise.predict import fit_temperature, predict_logits
+from starwise.train import Settings, TrainError, train
 
 SMALL = Settings(epochs=3, reviews_per_epoch=600, batch_size=32, learning_rate=2e-3)
 

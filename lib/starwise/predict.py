@@ -1,0 +1,57 @@
+"""What a network says of many texts, and how sure it should be.
+
+logits = predict_logits(network, ["Great shop!", "Never again."])     # (2, 3)
+temperature = fit_temperature(logits, labels)
+softmax(logits / temperature)
+"""
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+
+from starwise.classes import CLASSES, balancing_weights
+from starwise.text import pad
+
+
+@torch.inference_mode()
+def predict_logits(network: torch.nn.Module, texts: list[str], batch_size: int = 64) -> np.ndarray:
+    """Return the logits of texts in their order, shape (len(texts), 3), float32.
+
+    Texts of like length share a batch; the network is left in evaluation mode.
+    """
+    network.eval()
+    encoder = network.config.encoder
+    device = next(network.parameters()).device
+    rows = [encoder.ids(text) for text in texts]
+    logits = np.zeros((len(texts), len(CLASSES)), dtype=np.float32)
+    order = np.argsort([len(row) for row in rows], kind="stable")
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        minimum = encoder.max_length if network.fixed_length else 1
+        ids = torch.from_numpy(pad([rows[row] for row in chosen], minimum))
+        logits[chosen] = network(ids.to(device)).float().cpu().numpy()
+    return logits
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the number to divide logits by so that probabilities mean what they say.
+
+    Guo et al., "On Calibration of Modern Neural Networks" (2017), section 4.2; the three classes
+    weigh the same, as in training.
+    """
+    weights = balancing_weights(labels)
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        scaled = scaled - scaled.max(1, keepdims=True)
+        log_probabilities = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
+        return float(-(weights * log_probabilities[np.arange(len(labels)), labels]).sum())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.3), np.log(5.0)), method="bounded")
+    return round(float(np.exp(found.x)), 4)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of logits (rows, 3), same shape; each row sums to 1."""
+    powers = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(1, keepdims=True)
