@@ -89,7 +89,8 @@ python_works() {
 
 find_python() {
     local name
-    for name in python3.14 python3.13 python3.12 python3.11 python3 python; do
+    # 3.11 is what the tests ran with.
+    for name in python3.11 python3.12 python3.13 python3.14 python3 python; do
         if command -v "$name" >/dev/null && python_works "$name"; then
             command -v "$name"
             return

@@ -25,6 +25,7 @@ from starwise.model import ModelError
 from starwise.paths import Outputs, whole_file
 from starwise.predict import predict_logits, softmax
 
+ADDED = (*CLASSES, "sentiment", "stars")  # the columns that scoring adds to a table
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -94,7 +95,7 @@ class Scorer:
         table["sentiment"] = sentiment
         table["stars"] = pd.array(stars_of(sentiment), dtype="Int8")
         blank = [not text.strip() for text in texts]
-        table.loc[blank, [*CLASSES, "sentiment", "stars"]] = pd.NA
+        table.loc[blank, list(ADDED)] = pd.NA
         return table
 
 
@@ -141,15 +142,22 @@ def main(args: argparse.Namespace) -> int:
         )
     if args.output.suffix not in {".csv", ".parquet", ".pq"}:
         raise StarwiseError(f"--output {args.output} must end in .csv or .parquet")
+    taken = [column for column in ADDED if column in table.columns]
+    if taken:
+        raise StarwiseError(
+            f"{args.file} already has a column {taken[0]!r}, which scoring would lose: rename it"
+        )
     torch.set_num_threads(os.cpu_count() or 1)
     scorer = Scorer.load(args.model)
     scores = scorer.frame(table[args.text_column].tolist())
     for column in scores:
-        table[column] = scores[column].to_numpy()
+        table[column] = scores[column].set_axis(table.index)
     with whole_file(args.output) as temporary:
         if args.output.suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)
-    print(f"scored {len(table):,} reviews with {scorer.name} into {args.output}")
+    scored = int(scores["sentiment"].notna().sum())
+    silent = f" ({len(table) - scored:,} without text)" if scored < len(table) else ""
+    print(f"scored {scored:,} reviews{silent} with {scorer.name} into {args.output}")
     return 0

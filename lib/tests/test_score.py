@@ -100,7 +100,7 @@ def test_the_score_command_adds_the_five_columns(tmp_path, suffix, capsys):
     assert list(scored) == ["who", "comment", "bad", "average", "good", "sentiment", "stars"]
     assert scored["stars"].isna().tolist() == [False, True, False]
     assert scored["sentiment"][0] > scored["sentiment"][2]
-    assert "scored 3 reviews" in capsys.readouterr().out
+    assert "scored 2 reviews (1 without text)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,16 @@ def test_the_score_command_refuses_in_one_sentence(tmp_path, capsys, change, sen
     assert sentence in told
     assert "Traceback" not in told
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_score_command_does_not_overwrite_a_column(tmp_path, capsys):
+    source = tmp_path / "in.csv"
+    source.write_text("comment,stars\nfine,1\n")
+    output = tmp_path / "out.csv"
+    arguments = ["score", str(source), "--text-column", "comment", "--output", str(output)]
+    assert cli.main(arguments) == 2
+    assert "already has a column 'stars'" in capsys.readouterr().err
+    assert not output.exists()
 
 
 def test_the_score_command_says_when_there_is_no_file(tmp_path, capsys):

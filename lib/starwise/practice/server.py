@@ -1,6 +1,6 @@
 """Runs the practice site: by hand for the curious, or as a subprocess beside a notebook.
 
-python -m starwise practice --port 8000
+python -m starwise practice --port 8080
 
 with serve(companies=12, reviews=300) as site:
     print(site.url)
@@ -27,7 +27,7 @@ class PracticeError(StarwiseError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `starwise practice` takes."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8000, help="port, 0 for any free one")
+    parser.add_argument("--port", type=int, default=8080, help="port, 0 for any free one")
     parser.add_argument("--seed", type=int, default=0, help="which world to write")
     parser.add_argument("--companies", type=int, default=320, help="how many companies")
     parser.add_argument("--reviews", type=int, default=24_000, help="how many reviews")
