@@ -41,7 +41,8 @@ def read_corpus(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     company = rows["company"] if "company" in rows else pd.Series("", index=rows.index)
     rows["id"] = review_ids(rows.assign(company=company))
     rows["company"] = company.where(company != "", "unnamed " + rows["id"])
-    return rows[["id", "company", "text", "rating"]], skipped
+    # The same column types as of a table read from reviews.csv.
+    return rows[["id", "company", "text", "rating"]].astype({"company": str, "text": str}), skipped
 
 
 def review_ids(rows: pd.DataFrame) -> list[str]:

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 def starwise_run(outputs: Outputs, *options: str) -> subprocess.CompletedProcess:
     """Run `starwise run` from the outputs folder with the small parameters of the chosen range."""
-    chosen = [int(number) for number in options[1::2]] or [1, 4]
+    chosen = [int(word) for word in options if word.isdigit()] or [1, 4]
     small = [
         word
         for key, value in SMALL.items()
@@ -125,3 +125,19 @@ def test_the_files_of_a_run_keep_their_contract(outputs):
     assert json.loads(outputs.serving.read_text("utf-8"))["model"]
     for model in files_of(outputs.models, ["*/model.safetensors"]):
         assert model.with_name("model.json").exists()
+
+
+def test_own_reviews_can_be_labelled_without_being_collected(tmp_path):
+    stars = {"good": 5, "bad": 1, "so so": 3}
+    lines = [
+        f'"The shop was {word}, number {number}",{stars[word]},Company {number % 20}'
+        for number in range(200)
+        for word in stars
+    ]
+    mine = tmp_path / "my reviews.csv"
+    mine.write_text("\n".join(["review,stars,shop", '"no stars",,', *lines]), "utf-8")
+    outputs = Outputs(tmp_path / "out")
+    outputs.root.mkdir()
+    run = starwise_run(outputs, "--from", "2", "--to", "2", "--corpus", str(mine))
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr
+    assert len(pd.read_parquet(outputs.labelled)) == 600
