@@ -272,6 +272,23 @@ need_browser() {
         "fetch one."
 }
 
+# ---- Servers that some tests run against -------------------------------------------------------
+
+find_servers() {
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && find_any redis-server &&
+        { find_any nginx || [ -x /usr/sbin/nginx ]; }
+}
+
+need_servers() {
+    ! find_servers || return 0
+    if is_debian_root; then
+        mkdir -p "$HERE/outputs"
+        step "Installing Postgres, Redis and nginx for the tests" \
+            apt_install postgresql redis-server nginx-light && return 0
+    fi
+    say "No Postgres, Redis or nginx of this machine's own: tests that need them skip, saying so."
+}
+
 # ---- What was asked ---------------------------------------------------------------------------
 
 command=run
@@ -305,6 +322,7 @@ run)
     ;;
 test)
     need_browser
+    need_servers
     cd "$HERE"
     given=
     for argument in "$@"; do

@@ -1,67 +1,40 @@
-"""Speed against the article's way of doing it, on the same texts, in one run, as ratios.
-
-    ./run_all.sh bench
+"""Speed of the network against the article's, on the same texts.
 
 The article's encoder and `predict` are written anew here as its text describes them (a list
 search and a row of an identity matrix for each character, 1,014 columns for any text), so that
 both sides of a ratio run on the same machine in the same minute.
 """
 
-import argparse
-import os
-import platform
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from starwise import model
+from starwise.bench import Measure, per_second
 from starwise.practice.world import make_world
 from starwise.predict import predict_logits
 from starwise.text import ARTICLE_SYMBOLS, Encoder
 
+TITLE = "2,000 practice reviews, the article's code path -> ours"
 ARTICLE_LENGTH = 1014
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seconds", type=float, default=5.0, help="how long each measurement runs (default 5)"
-    )
-
-
-def main(args: argparse.Namespace) -> int:
+def measures(seconds: float) -> Iterator[Measure]:
     texts = [r.text for r in make_world(seed=0, companies=40, reviews=2_000).reviews if r.text]
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, torch {torch.__version__}\n"
-        f"{len(texts):,} practice reviews, {np.mean([len(t) for t in texts]):.0f} characters each "
-        "on average\n"
-    )
-    rows = [
-        _row("encoding, texts/s", args.seconds, texts, _article_encoding, _our_encoding, 256),
-        _row("training, reviews/s", args.seconds, texts, _article_training(), _our_training(), 256),
-        _scoring_row(args.seconds, texts),
-    ]
-    print(pd.DataFrame(rows).to_string(index=False))
-    return 0
+    for name, article, ours, goal in [
+        ("encoding, texts/s", _article_encoding, _our_encoding, ""),
+        ("training, reviews/s", _article_training(), _our_training(), "at least 10 times"),
+    ]:
+        rates = (_per_second(work, texts, 256, seconds) for work in (article, ours))
+        yield per_second(name, *rates, goal)
+    yield _scoring(seconds, texts)
 
 
-def _row(name: str, seconds: float, texts: list[str], old: Callable, new: Callable, batch: int):
-    before, after = (_per_second(work, texts, batch, seconds) for work in (old, new))
-    return {
-        "measure": name,
-        "article": f"{before:,.0f}",
-        "starwise": f"{after:,.0f}",
-        "ratio": f"{after / before:.1f} times",
-    }
-
-
-def _scoring_row(seconds: float, texts: list[str]) -> dict[str, str]:
+def _scoring(seconds: float, texts: list[str]) -> Measure:
     """One review, one thread, as a keystroke on the dashboard costs it."""
     review = (texts[0] + " " + texts[1] + " " + texts[2] * 3)[:278]
     threads = torch.get_num_threads()
@@ -75,12 +48,13 @@ def _scoring_row(seconds: float, texts: list[str]) -> dict[str, str]:
     before = _per_second(old, [review], 1, seconds)
     after = _per_second(lambda batch: predict_logits(ours, batch), [review], 1, seconds)
     torch.set_num_threads(threads)
-    return {
-        "measure": "scoring 278 characters, one thread, ms",
-        "article": f"{1000 / before:.1f}",
-        "starwise": f"{1000 / after:.1f}",
-        "ratio": f"{after / before:.1f} times",
-    }
+    return Measure(
+        "scoring 278 characters, one thread, ms",
+        f"{1000 / before:.1f}",
+        f"{1000 / after:.1f}",
+        f"{after / before:.1f} times",
+        "at least 10 times",
+    )
 
 
 def _per_second(work: Callable, texts: list[str], batch: int, seconds: float) -> float:
