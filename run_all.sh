@@ -18,7 +18,9 @@ Starwise: collect reviews, learn to read them letter by letter, rate a review as
   ./run_all.sh practice           browse the practice review site
   ./run_all.sh score FILE ...     score the reviews of a CSV or parquet file
   ./run_all.sh bench              measure speed on this machine
-  ./run_all.sh test               run every test (arguments go to pytest)
+  ./run_all.sh report             make the executed notebooks a book to read in a browser
+  ./run_all.sh test [--cloud]     run every test, with --cloud those of lib/deploy/aws too
+  ./run_all.sh lock               renew lib/locks, the versions that images and CI install
 
 Options of a run:
   --corpus FILE                   your own reviews, a CSV or parquet file
@@ -197,6 +199,17 @@ make_venv() {
     must "Making $ENVIRONMENT with $("$base" --version)" "$base" -m venv --clear "$ENVIRONMENT"
 }
 
+PIP=(pip install --no-input --disable-pip-version-check)
+
+# pip_locked NAME...: what lib/locks/NAME.txt lists, each file only if its hash is the one there.
+pip_locked() {
+    local name
+    for name in "$@"; do
+        "${PIP_PYTHON:-$PYTHON}" -m "${PIP[@]}" --no-deps --require-hashes \
+            --requirement "$HERE/lib/locks/$name.txt" || return
+    done
+}
+
 make_conda() {
     local conda verb=create
     conda=$(find_conda) || die "the environment .conda needs conda, which is not on the PATH;" \
@@ -231,8 +244,11 @@ set_up() {
     *)
         "$PYTHON" -m pip --version >/dev/null 2>&1 || make_venv
         prefer_cpu_torch "$PYTHON"
-        must "Installing Starwise and what it needs (some minutes)" "$PYTHON" -m pip install \
-            --no-input --disable-pip-version-check --editable "$HERE/lib[test]"
+        if [ -n "${STARWISE_LOCKED:-}" ]; then
+            must "Installing the locked versions (some minutes)" pip_locked torch test
+        fi
+        must "Installing Starwise and what it needs (some minutes)" \
+            "$PYTHON" -m "${PIP[@]}" --editable "$HERE/lib[test]"
         ;;
     esac
     fingerprint >"$STAMP"
@@ -289,6 +305,17 @@ need_servers() {
     say "No Postgres, Redis or nginx of this machine's own: tests that need them skip, saying so."
 }
 
+# ---- The checkers of lib/deploy/aws, in an environment of their own -----------------------------
+
+need_checkers() {
+    local folder=$HERE/.cloud made
+    made=$(cksum <"$HERE/lib/locks/cloud.txt")
+    [ "$(cat "$folder/.starwise-stamp" 2>/dev/null || true)" != "$made" ] || return 0
+    must "Making $folder for the checkers" "$PYTHON" -m venv --clear "$folder"
+    PIP_PYTHON=$folder/bin/python must "Installing the checkers (a minute)" pip_locked cloud
+    printf '%s\n' "$made" >"$folder/.starwise-stamp"
+}
+
 # ---- What was asked ---------------------------------------------------------------------------
 
 command=run
@@ -297,7 +324,7 @@ case ${1:-} in
     usage
     exit
     ;;
-run | test | dashboard | lab | bench | practice | score)
+run | test | dashboard | lab | bench | practice | score | report | lock)
     command=$1
     shift
     ;;
@@ -324,12 +351,22 @@ test)
     need_browser
     need_servers
     cd "$HERE"
+    if [ "${1:-}" = --cloud ]; then
+        shift
+        need_checkers
+    fi
     given=
     for argument in "$@"; do
         [ ! -e "${argument%%::*}" ] || given=yes
     done
     [ -n "$given" ] || set -- "$@" lib/tests
     exec "$PYTHON" -P -m pytest -c lib/pyproject.toml "$@"
+    ;;
+lock)
+    mkdir -p "$HERE/outputs"
+    "$PYTHON" -m uv --version >/dev/null 2>&1 ||
+        must "Installing uv, which writes the locks" "$PYTHON" -m "${PIP[@]}" --editable "$HERE/lib[lock]"
+    exec "$PYTHON" -P "$HERE/lib/locks/renew.py" "$@"
     ;;
 lab)
     [ "$(id -u)" != 0 ] || set -- --allow-root "$@"

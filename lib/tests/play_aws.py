@@ -10,10 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-    os.environ[name] = "played"  # before boto3 looks for real ones
-os.environ.pop("AWS_PROFILE", None)
-
 import boto3
 from cfnlint.decode import decode
 from moto import mock_aws
@@ -81,11 +77,11 @@ def main(changes):
     made = {
         "status": stack["StackStatus"],
         "outputs": {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
-        "made": {
-            r["LogicalResourceId"]: r["ResourceType"]
-            for r in resources
-            if "PhysicalResourceId" in r
-        },
+        "made": [
+            resource["LogicalResourceId"]
+            for resource in resources
+            if "PhysicalResourceId" in resource
+        ],
         "databases": client("rds").describe_db_instances()["DBInstances"],
         "secrets": {
             secret["ARN"]: client("secretsmanager").get_secret_value(SecretId=secret["ARN"])[
@@ -105,4 +101,7 @@ def main(changes):
 
 
 if __name__ == "__main__":
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        os.environ[name] = "played"  # whoever runs this may have real ones
+    os.environ.pop("AWS_PROFILE", None)
     main(json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})
