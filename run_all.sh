@@ -244,11 +244,13 @@ set_up() {
     *)
         "$PYTHON" -m pip --version >/dev/null 2>&1 || make_venv
         prefer_cpu_torch "$PYTHON"
+        # Set, it takes what lib/locks lists, each file by its hash, as CI does.
         if [ -n "${STARWISE_LOCKED:-}" ]; then
             must "Installing the locked versions (some minutes)" pip_locked torch test
         fi
-        must "Installing Starwise and what it needs (some minutes)" \
-            "$PYTHON" -m "${PIP[@]}" --editable "$HERE/lib[test]"
+        # With the locked setuptools there, no other one is fetched to build with.
+        must "Installing Starwise and what it needs (some minutes)" "$PYTHON" -m "${PIP[@]}" \
+            ${STARWISE_LOCKED:+--no-build-isolation} --editable "$HERE/lib[test]"
         ;;
     esac
     fingerprint >"$STAMP"

@@ -94,7 +94,17 @@ def compiled(asked: list[str], unwanted: list[str], known: str) -> str:
         excluded, written = Path(folder) / "excluded.txt", Path(folder) / "lock.txt"
         excluded.write_text("\n".join(unwanted))
         written.write_text(known)
-        command = [sys.executable, "-m", "uv", "--no-config", "pip", "compile", "-", "--quiet", "--universal"]
+        command = [
+            sys.executable,
+            "-m",
+            "uv",
+            "--no-config",
+            "pip",
+            "compile",
+            "-",
+            "--quiet",
+            "--universal",
+        ]
         command += ["--generate-hashes", "--no-header", "--no-emit-index-url"]
         command += ["--python-version", OLDEST, "--output-file", str(written)]
         if unwanted:

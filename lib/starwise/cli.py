@@ -19,6 +19,7 @@ COMMANDS = {
     "score": ("starwise.score", "score the reviews of a CSV or parquet file"),
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
+    "report": ("starwise.report", "make the executed notebooks a book to read in a browser"),
     "bench": ("starwise.bench", "measure speed against the article's way of doing it"),
 }
 

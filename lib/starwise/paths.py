@@ -73,6 +73,11 @@ class Outputs:
         """Executed notebooks, the log of the run."""
         return self.root / "notebooks"
 
+    @property
+    def report(self) -> Path:
+        """The executed notebooks as a book of HTML pages."""
+        return self.root / "report"
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
