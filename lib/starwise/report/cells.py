@@ -38,7 +38,7 @@ _prose = bleach.Cleaner(
 
 def prose(markdown: str) -> str:
     """Return a markdown cell as HTML; a link to another notebook leads to its chapter."""
-    text = markdown2html(None, markdown)
+    text = markdown2html(markdown)
     text = re.sub(r'<a class="anchor-link"[^>]*>.*?</a>', "", text)
     text = re.sub(r'(<a [^>]*href="(?!\w+:)[^"#]*?)\.ipynb\b', r"\1.html", text)
     return _scrolling_tables(_prose.clean(text))
@@ -66,7 +66,7 @@ def shown(output: dict[str, Any], caption: str = "") -> str:
         plain = re.sub(r"<style\b.*?</style>", "", data["text/html"], flags=re.DOTALL)
         return f'<div class="rich">{_scrolling_tables(_outputs.clean(plain))}</div>'
     if "text/markdown" in data:
-        text = _outputs.clean(markdown2html(None, data["text/markdown"]))
+        text = _outputs.clean(markdown2html(data["text/markdown"]))
         return f'<div class="rich">{_scrolling_tables(text)}</div>'
     if "text/plain" in data:
         return f'<div class="text"><pre>{ansi2html(data["text/plain"])}</pre></div>'
