@@ -203,6 +203,13 @@ def test_in_a_browser_without_a_network_it_reads_well_and_runs_nothing(browser, 
                 "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
             assert browser.execute_script(wide) <= 0, (name, width)
+            # A review in a table is read without moving it.
+            assert all(
+                browser.execute_script(
+                    "return [...document.querySelectorAll('td.words')]"
+                    ".map(td => td.getBoundingClientRect().right <= innerWidth)"
+                )
+            )
             dark = browser.execute_script(
                 "return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 128"
             )

@@ -83,6 +83,7 @@ def _picture(kind: str, data: str, caption: str) -> str:
 
 
 def _scrolling_tables(text: str) -> str:
-    """Let a table that is wider than a phone be moved sideways, by keyboard as well."""
-    opened = text.replace("<table", '<div class="wide" tabindex="0"><table')
-    return opened.replace("</table>", "</table></div>")
+    """Let a table that is wider than a phone be moved sideways, and give sentences in it room."""
+    text = re.sub(r"<td[^>]*>(?=[^<]{25})", '<td class="words">', text)
+    text = text.replace("<table", '<div class="wide" tabindex="0"><table')
+    return text.replace("</table>", "</table></div>")

@@ -72,7 +72,7 @@ def read_chapter(path: Path) -> Chapter:
     )
 
 
-def _code_cell(cell, number: int, outputs: str) -> str:
+def _code_cell(cell: nbformat.NotebookNode, number: int, outputs: str) -> str:
     tags = cell.metadata.get("tags", [])
     note = ""
     if "injected-parameters" in tags:
