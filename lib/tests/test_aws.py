@@ -145,6 +145,21 @@ def test_the_page_describes_every_parameter_and_marks_what_was_not_done(template
     assert "has not been deployed" in page
 
 
+def test_the_costs_on_the_page_add_up():
+    """Each line of the table is units times a price, and the last one is their sum."""
+    page = (FOLDER / "README.md").read_text()
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in page.splitlines() if "|" in line]
+    costs = [row for row in rows if len(row) == 6 and re.fullmatch(r"[\d.]+", row[1])]
+    (total,) = (row for row in rows if row[0] == "**a month**")
+    assert len(costs) > 10
+    for what, price, units, month, busy_units, busy_month in costs:
+        for number, dollars in ((units, month), (busy_units, busy_month)):
+            assert float(dollars) == pytest.approx(float(price) * float(number), abs=0.006), what
+    for column in (3, 5):
+        said = float(total[column].strip("*"))
+        assert said == pytest.approx(sum(float(row[column]) for row in costs), abs=0.05)
+
+
 # ---- What the checkers say ----------------------------------------------------------------------
 
 
@@ -229,14 +244,19 @@ def test_who_may_call_whom_as_made(stack):
     assert callers("DashboardGroup") == {(8866, "BalancerGroup")}
 
 
-def variables(stack: dict, name: str) -> dict[str, str]:
-    """Return the environment that Fargate would give a container, secrets included."""
+def container_of(stack: dict, name: str) -> dict:
     (container,) = (
         container
         for task in stack["tasks"]
         for container in task["containerDefinitions"]
         if container["name"] == name
     )
+    return container
+
+
+def variables(stack: dict, name: str) -> dict[str, str]:
+    """Return the environment that Fargate would give a container, secrets included."""
+    container = container_of(stack, name)
     found = {entry["name"]: entry["value"] for entry in container["environment"]}
     for entry in container.get("secrets", []):
         arn, key = re.fullmatch(r"((?:[^:]+:){6}[^:]+)(?::(\w+)::)?", entry["valueFrom"]).groups()
@@ -264,8 +284,12 @@ def test_the_service_runs_on_the_variables_of_its_task(stack, debian_postgres, t
     ours = {"PGHOST": host, "PGPORT": port, "PGUSER": user, "PGPASSWORD": password}
     ours |= {"PGDATABASE": database, "PGSSLMODE": "prefer"}  # ours speaks no TLS
     assert set(ours) <= set(given)
+    container = container_of(stack, "api")
+    python, *start = [*container["entryPoint"], *container["command"]]
+    assert (python, start[-1]) == ("python3", "8000")
+    start[start.index("0.0.0.0")] = "127.0.0.1"
     service = subprocess.Popen(
-        [sys.executable, "-P", "-m", "starwise", "api", "--port", "0"],
+        [sys.executable, "-P", *start[:-1], "0"],
         env={"PATH": os.environ["PATH"], "STARWISE_OUTPUTS": str(tmp_path), **given, **ours},
         cwd=tmp_path,
         stdout=subprocess.PIPE,
