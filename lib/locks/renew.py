@@ -76,11 +76,27 @@ def requirements(project: dict, purpose: str) -> list[str]:
         project["project"][key] for key in ("dependencies", "optional-dependencies")
     )
     if purpose == "test":
-        return dependencies + extras[purpose]
+        return dependencies + spelt_out(extras[purpose], extras)
     if purpose in extras:
-        return extras[purpose]
+        return spelt_out(extras[purpose], extras)
     pinned = {name(line): line for line in dependencies}
     return [pinned[name(line)] for line in project["dependency-groups"][purpose]]
+
+
+def spelt_out(lines: list[str], extras: dict[str, list[str]]) -> list[str]:
+    """Return requirements with those of our own extras in the place of `starwise[extra]`.
+
+    Nobody but us knows of these, and a package of our name elsewhere would not be ours.
+    """
+    found = []
+    for line in lines:
+        ours = re.fullmatch(r"starwise\[([\w, -]+)\]", line)
+        if ours:
+            for extra in re.split(r", *", ours[1]):
+                found += spelt_out(extras[extra], extras)
+        else:
+            found.append(line)
+    return found
 
 
 def name(requirement: str) -> str:

@@ -71,6 +71,21 @@ def test_a_lock_holds_what_pyproject_asks_for(purpose):
             assert found.get(name) == str(asked.specifier), f"{name} is {RENEW}"
 
 
+def test_an_extra_of_our_own_is_spelt_out_and_never_looked_up():
+    project = {
+        "project": {
+            "dependencies": ["numpy==1"],
+            "optional-dependencies": {
+                "test": ["pytest==2", "starwise[cluster, far]"],
+                "cluster": ["redis==3"],
+                "far": ["starwise[cluster]"],
+            },
+        }
+    }
+    asked = renew.requirements(project, "test")
+    assert asked == ["numpy==1", "pytest==2", "redis==3", "redis==3"]
+
+
 def test_torch_is_the_version_of_pyproject_on_every_system():
     (asked,) = (
         line for line in PYPROJECT["project"]["dependencies"] if renew.name(line) == "torch"
