@@ -180,7 +180,7 @@ class Store:
                 raise UnknownReviewError(
                     "No review has the id given as `after`: start from the first page."
                 )
-            older = query.where(PLACE < tuple_(*marker))
+            older = query.where(tuple_(*marker) > PLACE)
             return [StoredReview.of(row) for row in connection.execute(older)]
 
         return self._commit(read)
