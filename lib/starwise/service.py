@@ -39,6 +39,7 @@ class Service:
     def __init__(self, scorer: "Scorer | None", store: "Store", why_no_model: str = "") -> None:
         self.scorer, self.store = scorer, store
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
+        self.why_not_promoted = ""  # why a promoted model does not serve, where there is such a one
 
     def predict(self, review: str) -> dict[str, Any]:
         """Return sentiment, stars, label, probabilities and model of one text.
@@ -46,9 +47,10 @@ class Service:
         Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
         """
         check_review(review)
-        if self.scorer is None:
+        scorer = self.scorer  # it may be exchanged meanwhile
+        if scorer is None:
             raise NoModelError(self.why_no_model)
-        score = self.scorer.score(review)
+        score = scorer.score(review)
         if score is None:
             raise InputError("The review is empty: there is nothing to score.")
         return asdict(score)
