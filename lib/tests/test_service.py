@@ -223,6 +223,7 @@ class CutAfterCommit:
             threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
             far.recv(1)  # the answer has begun: the row is committed
             for end in (near, far):
+                end.shutdown(socket.SHUT_RDWR)  # the other thread still listens: close() would wait
                 end.close()
 
     def _forward(self, near: socket.socket, far: socket.socket) -> None:
@@ -234,9 +235,10 @@ class CutAfterCommit:
 
 
 @pytest.fixture(scope="module")
-def served(debian_postgres):
+def served(debian_server):
     """A service on a Postgres reached over TCP with a password; its address, and the database's."""
-    database = debian_postgres.new_database()
+    debian_server.start()
+    database = debian_server.new_database()
     with running_service(database) as (url, process):
         yield url, database, process
 
