@@ -12,14 +12,15 @@ import logging
 import os
 import secrets
 import uuid
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from limits import RateLimitItem
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from starwise import __version__
@@ -43,6 +44,7 @@ from starwise.serving import (
     RequestLog,
     exit_on_sigterm,
     listening_socket,
+    share_memory_between_threads,
     stop_with_parent,
 )
 from starwise.store import Store, StoreError, connections_allowed
@@ -50,6 +52,15 @@ from starwise.watch import watching
 
 # Room for the longest review, whose characters JSON may write as two escapes of six bytes.
 BODY_LIMIT = 128 * 1024  # bytes
+SAVERS = 16  # threads that wait for the database
+SCORERS = 2  # threads that score for somebody who types
+
+
+@asynccontextmanager
+async def _few_threads(_: FastAPI) -> AsyncIterator[None]:
+    # More would not be quicker, and each costs memory.
+    to_thread.current_default_thread_limiter().total_tokens = SAVERS
+    yield
 
 
 def create_app(
@@ -64,6 +75,7 @@ def create_app(
     # FastAPI's own page of documentation loads its scripts from elsewhere; this one brings them.
     app = FastAPIOffline(
         redoc_url=None,
+        lifespan=_few_threads,
         title="Starwise",
         version=__version__,
         description="Scores reviews letter by letter and keeps them.",
@@ -76,6 +88,7 @@ def create_app(
     app.add_middleware(RequestLog)
     answer_in_sentences(app)
 
+    scorers = CapacityLimiter(SCORERS)
     bearer = HTTPBearer(auto_error=False, description="The token of STARWISE_ADMIN_TOKEN.")
 
     def administrator(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
@@ -127,7 +140,8 @@ def create_app(
         A form, as the article's client sends it, is answered with the sentiment alone.
         """
         text, is_form = await text_or_form(request)
-        score = await run_in_threadpool(service.predict, text.review)
+        # In threads of its own: texts are scored also while savers wait for a database.
+        score = await to_thread.run_sync(service.predict, text.review, limiter=scorers)
         return score["sentiment"] if is_form else Score(**score)
 
     @app.post("/api/reviews", status_code=201, responses={200: {"model": StoredReview}})
@@ -176,6 +190,7 @@ def main(args: argparse.Namespace) -> int:
         stop_with_parent()
     # One text at a time: several threads of torch would only wait for one another.
     torch.set_num_threads(1)
+    share_memory_between_threads()
     rate, outputs = rate_allowed(), Outputs.default()
     with ExitStack() as stack:
         bound = stack.enter_context(listening_socket(args.host, args.port))

@@ -9,6 +9,7 @@ The REST API speaks for it to the network, and a notebook opened alone calls it 
 needs neither torch nor a database to be imported.
 """
 
+import threading
 import unicodedata
 import uuid
 from dataclasses import asdict
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 REVIEW_LIMIT = 10_000  # characters (code points)
 BRAND_LIMIT = 200  # characters
+SCORED_AT_ONCE = 2  # texts; each needs memory while it is scored, and a core to be quick
 
 
 class InputError(StarwiseError):
@@ -39,6 +41,7 @@ class Service:
     def __init__(self, scorer: "Scorer | None", store: "Store", why_no_model: str = "") -> None:
         self.scorer, self.store = scorer, store
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
+        self._scoring = threading.Semaphore(SCORED_AT_ONCE)
         self.why_not_promoted = ""  # why a promoted model does not serve, where there is such a one
 
     def predict(self, review: str) -> dict[str, Any]:
@@ -50,7 +53,8 @@ class Service:
         scorer = self.scorer  # it may be exchanged meanwhile
         if scorer is None:
             raise NoModelError(self.why_no_model)
-        score = scorer.score(review)
+        with self._scoring:
+            score = scorer.score(review)
         if score is None:
             raise InputError("The review is empty: there is nothing to score.")
         return asdict(score)
