@@ -43,8 +43,8 @@ from starwise.service import Service, load_scorer
 from starwise.serving import (
     RequestLog,
     exit_on_sigterm,
+    keep_memory_small,
     listening_socket,
-    share_memory_between_threads,
     stop_with_parent,
 )
 from starwise.store import Store, StoreError, connections_allowed
@@ -178,6 +178,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    # Texts have a thousand lengths, and torch's convolutions keep a program for each.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     import torch
     import uvicorn
 
@@ -190,7 +192,7 @@ def main(args: argparse.Namespace) -> int:
         stop_with_parent()
     # One text at a time: several threads of torch would only wait for one another.
     torch.set_num_threads(1)
-    share_memory_between_threads()
+    keep_memory_small()
     rate, outputs = rate_allowed(), Outputs.default()
     with ExitStack() as stack:
         bound = stack.enter_context(listening_socket(args.host, args.port))

@@ -9,9 +9,9 @@ The REST API speaks for it to the network, and a notebook opened alone calls it 
 needs neither torch nor a database to be imported.
 """
 
-import threading
 import unicodedata
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 REVIEW_LIMIT = 10_000  # characters (code points)
 BRAND_LIMIT = 200  # characters
-SCORED_AT_ONCE = 2  # texts; each needs memory while it is scored, and a core to be quick
+SCORED_AT_ONCE = 2  # texts; each needs a core to be quick
 
 
 class InputError(StarwiseError):
@@ -41,7 +41,8 @@ class Service:
     def __init__(self, scorer: "Scorer | None", store: "Store", why_no_model: str = "") -> None:
         self.scorer, self.store = scorer, store
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
-        self._scoring = threading.Semaphore(SCORED_AT_ONCE)
+        # Threads of their own, since torch keeps memory for each thread that ever used it.
+        self._scoring = ThreadPoolExecutor(SCORED_AT_ONCE, "scorer")
         self.why_not_promoted = ""  # why a promoted model does not serve, where there is such a one
 
     def predict(self, review: str) -> dict[str, Any]:
@@ -53,8 +54,7 @@ class Service:
         scorer = self.scorer  # it may be exchanged meanwhile
         if scorer is None:
             raise NoModelError(self.why_no_model)
-        with self._scoring:
-            score = scorer.score(review)
+        score = self._scoring.submit(scorer.score, review).result()
         if score is None:
             raise InputError("The review is empty: there is nothing to score.")
         return asdict(score)
