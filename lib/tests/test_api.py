@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 import uuid
 
@@ -199,12 +200,19 @@ def test_the_service_describes_itself_and_needs_no_other_site(client):
     assert set(description["paths"]) == {
         "/health",
         "/api/predict",
+        "/api/review",
         "/api/reviews",
         "/api/reviews/{id}",
     }
-    for page in ("/docs", "/redoc", "/nothing"):
+    for page in ("/redoc", "/nothing"):
         answer = client.get(page)
         assert answer.status_code == 404 and is_sentence(answer)
+    docs = client.get("/docs").text
+    wanted = re.findall(r"""(?:src|href)=["']([^"']+)|url: ["']([^"']+)""", docs)
+    addresses = [one or other for one, other in wanted]
+    assert len(addresses) >= 3 and "http" not in "".join(addresses)
+    for address in addresses:
+        assert client.get(address).status_code == 200, address
 
 
 def test_the_log_has_a_line_a_request_and_no_texts(client, caplog):
