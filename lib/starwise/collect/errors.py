@@ -39,4 +39,15 @@ class LayoutError(CollectError):
         return error
 
 
+class EncodingError(LayoutError):
+    """A page whose bytes are not the text that they claim to be."""
+
+    def __init__(self, url: str, encoding: str) -> None:
+        super().__init__(url, f"its encoding, {encoding}")
+        self.args = (
+            f"The page {url} is no whole text in {encoding}, its encoding: it is torn, or it was "
+            "written in another one. Nothing was read from it.",
+        )
+
+
 HINT = "It may ask to log in, or the site may have changed."

@@ -44,9 +44,10 @@ TOTALS = ("totalCount", "totalNumberOfFilteredReviews", "totalNumberOfReviews", 
 
 # Lists beside the one that a page is about: a few reviews shown again, other companies, answers.
 ASIDE = (
-    "relevant similar summary topic highlight product reply replies carousel featured recent "
-    "popular recommend newest suggest competitor translations alsoviewed guide banner seodata sidebar"
-).split()
+    *("relevant", "similar", "summary", "topic", "highlight", "product", "reply", "replies"),
+    *("carousel", "featured", "recent", "popular", "recommend", "newest", "suggest"),
+    *("competitor", "translations", "alsoviewed", "guide", "banner", "seodata", "sidebar"),
+)
 
 
 class NextData:

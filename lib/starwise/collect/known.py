@@ -1,0 +1,35 @@
+"""Answers that need no asking: the site's robots.txt, which we have, and pages of the last day.
+
+Scrapy loads this by its name in the settings.
+"""
+
+from urllib.parse import urlsplit
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.http import HtmlResponse, Response, TextResponse
+
+from starwise.collect.pages import PageCache
+
+
+class Known:
+    """Answers requests from what is known already; the spider puts into `pages` what it has read."""
+
+    def __init__(self, robots: str, folder: str) -> None:
+        self.robots = robots
+        self.pages = PageCache(folder)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> "Known":
+        settings = crawler.settings
+        return cls(settings.get("STARWISE_ROBOTS", ""), settings.get("STARWISE_CACHE", ""))
+
+    def process_request(self, request: Request, **_) -> Response | None:
+        if urlsplit(request.url).path == "/robots.txt":
+            return TextResponse(request.url, body=self.robots, encoding="utf-8")
+        text = self.pages.get(request.url)
+        if text is None:
+            return None
+        return HtmlResponse(
+            request.url, body=text, encoding="utf-8", flags=["kept"], request=request
+        )
