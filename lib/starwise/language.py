@@ -15,9 +15,10 @@ SURE = 0.5  # how likely a language must be, 0 to 1; below stands what a few wor
 # Languages in which review sites are written. A smaller choice errs less on short texts, which
 # the full one takes for creoles and for Latin.
 LANGUAGES = (
-    "ar bg ca cs da de el en es et fa fi fr he hi hr hu id is it ja ko lt lv ms nl no pl pt ro ru "
-    "sk sl sr sv th tr uk ur vi zh"
-).split()
+    *("ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi"),
+    *("hr", "hu", "id", "is", "it", "ja", "ko", "lt", "lv", "ms", "nl", "no", "pl", "pt", "ro"),
+    *("ru", "sk", "sl", "sr", "sv", "th", "tr", "uk", "ur", "vi", "zh"),
+)
 
 
 def language(text: str) -> str:

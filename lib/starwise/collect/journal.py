@@ -5,9 +5,9 @@ with Journal(path, of={"site": "practice", "companies": 320}) as journal:
         ...
     journal.add({"place": 3, "number": 1, "cards": [...]})
 
-The first line says of what the journal is. A line is a whole fact (all of a page) or it is torn, and
-a torn last line is cut off: so a kill costs the page that was being written, and no page is half
-there. A journal of something else, or an old one, is begun anew.
+The first line says of what the journal is. A line is a whole fact (all of a page) or it is torn,
+and a torn last line is cut off: so a kill costs the page that was being written, and no page is
+half there. A journal of something else, or an old one, is begun anew.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from starwise.collect.pages import PageCache
 
 
 class Known:
-    """Answers requests from what is known already; the spider puts into `pages` what it has read."""
+    """Answers requests from what is known; the spider puts into `pages` what it has read."""
 
     def __init__(self, robots: str, folder: str) -> None:
         self.robots = robots
