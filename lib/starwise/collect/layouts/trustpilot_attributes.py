@@ -102,7 +102,7 @@ class Attributes:
     def company_list(self, page: Selector, url: str) -> CompanyList:
         found = [] if page.xpath(CARDS) else page.css(COMPANIES).css("::attr(href)").getall()
         links = [urljoin(url, link) for link in found]
-        urls = [link.split("?")[0] for link in links if "/review/" in link]
+        urls = [link.split("?")[0] for link in links if "/review/" in link and "page=" not in link]
         if not urls:
             raise LayoutError(url, 'a[name="business-unit-card"], a[href^="/review/"]', self.name)
         return CompanyList(list(dict.fromkeys(urls)), _next(page, url) or "")
