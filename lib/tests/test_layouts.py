@@ -1,7 +1,7 @@
 """Layouts: each saved page gives exactly what stands beside it, and a page that fits none says so.
 
-The pages in `pages/` are our own, in the shapes of their years; beside each lies the JSON expected of
-it. Where real saved pages lie beside the project, they are read as well.
+The pages in `pages/` are our own, in the shapes of their years; beside each lies the JSON expected
+of it. Where real saved pages lie beside the project, they are read as well.
 """
 
 import json

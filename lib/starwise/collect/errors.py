@@ -45,7 +45,7 @@ class EncodingError(LayoutError):
     def __init__(self, url: str, encoding: str) -> None:
         super().__init__(url, f"its encoding, {encoding}")
         self.args = (
-            f"The page {url} is no whole text in {encoding}, its encoding: it is torn, or it was "
+            f"The page {url} does not hold to its encoding, {encoding}: it is torn, or it was "
             "written in another one. Nothing was read from it.",
         )
 

@@ -129,12 +129,16 @@ class _Table:
     def __init__(self, guest: Guest, language: str) -> None:
         self.guest, self.language = guest, language
         self.place_of: dict[str, int] = {}  # review id -> the company that had it first
+        self.company: CompanyCoverage | None = None
+        self.here: set[str] = set()  # review ids of the company at which we are
 
     def rows(
         self, fact: dict[str, Any], spoken: list[str], company: CompanyCoverage
     ) -> Iterator[list]:
         """Yield the rows of one page."""
         place = fact["place"]
+        if company is not self.company:
+            self.company, self.here = company, set()
         page = [
             self.guest.whole(fact["url"]),
             fact["company"],
@@ -142,8 +146,9 @@ class _Table:
             self.guest.whole(fact["logo"]),
         ]
         for (id, text, stars, title, date, _), tongue in zip(fact["cards"], spoken, strict=True):
-            if self.place_of.get(id) == place:
+            if id in self.here:
                 continue  # reviews move to the next page while we read
+            self.here.add(id)
             company.found += 1
             if self.place_of.setdefault(id, place) != place:
                 company.elsewhere += 1

@@ -15,17 +15,18 @@ from starwise.collect.pages import PageCache
 class Known:
     """Answers requests from what is known; the spider puts into `pages` what it has read."""
 
-    def __init__(self, robots: str, folder: str) -> None:
-        self.robots = robots
+    def __init__(self, site: str, robots: str, folder: str) -> None:
+        self.site, self.robots = site, robots
         self.pages = PageCache(folder)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> "Known":
-        settings = crawler.settings
-        return cls(settings.get("STARWISE_ROBOTS", ""), settings.get("STARWISE_CACHE", ""))
+        names = ("STARWISE_SITE", "STARWISE_ROBOTS", "STARWISE_CACHE")
+        return cls(*(crawler.settings.get(name) for name in names))
 
     def process_request(self, request: Request, **_) -> Response | None:
-        if urlsplit(request.url).path == "/robots.txt":
+        parts = urlsplit(request.url)
+        if (parts.netloc, parts.path) == (self.site, "/robots.txt"):
             return TextResponse(request.url, body=self.robots, encoding="utf-8")
         text = self.pages.get(request.url)
         if text is None:

@@ -4,6 +4,8 @@ Scrapy waits 180 seconds for a page, takes one of up to 1 GiB, and follows links
 A guest of a small site should know better.
 """
 
+from urllib.parse import urlsplit
+
 from starwise.collect.orders import Orders
 
 TRIES_MORE = 4
@@ -20,6 +22,8 @@ def settings_for(orders: Orders) -> dict[str, object]:
         "DOWNLOAD_TIMEOUT": TIMEOUT_SECONDS,
         "DOWNLOAD_MAXSIZE": LARGEST_PAGE_BYTES,
         "DOWNLOAD_WARNSIZE": 0,
+        # The spider itself sees to it that no page is asked for twice.
+        "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
         "RETRY_TIMES": TRIES_MORE,
         "REDIRECT_MAX_TIMES": 3,
         "DOWNLOADER_MIDDLEWARES": {
@@ -27,8 +31,9 @@ def settings_for(orders: Orders) -> dict[str, object]:
             "starwise.collect.patience.PatientRetry": 550,
             # Next to the network: what is answered before costs nothing.
             "starwise.collect.known.Known": 950,
-            "starwise.collect.budget.Budget": 960,
+            "starwise.collect.limits.Limits": 960,
         },
+        "STARWISE_SITE": urlsplit(orders.url).netloc,
         "STARWISE_ROBOTS": orders.robots,
         "STARWISE_CACHE": orders.cache,
         "STARWISE_HOLD_ALL": not orders.local,

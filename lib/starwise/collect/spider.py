@@ -19,12 +19,12 @@ from protego import Protego
 from scrapy.crawler import CrawlerProcess
 from scrapy.http import Response
 
-from starwise.collect.budget import SpentError
 from starwise.collect.encoding import read_text
 from starwise.collect.errors import CollectError, LayoutError
 from starwise.collect.guest import Guest
 from starwise.collect.journal import Journal
 from starwise.collect.layouts import ReviewPage
+from starwise.collect.limits import SpentError
 from starwise.collect.manners import settings_for
 from starwise.collect.orders import Orders
 from starwise.collect.pages import PageCache
@@ -56,8 +56,6 @@ class ReviewSpider(scrapy.Spider):
         self.orders, self.journal, self.tally = orders, journal, tally
         self.guest = Guest(orders.site, orders.url, contact="in the orders")
         self.layout = self.guest.layout
-        # On any other host we are not a guest: neither links nor redirects lead us there.
-        self.allowed_domains = [orders.host]
         self.rules = Protego.parse(orders.robots)
         self.pages = PageCache(orders.cache)
         self.roads = self.remember()
@@ -109,8 +107,6 @@ class ReviewSpider(scrapy.Spider):
             errback=self.failed,
             cb_kwargs={"place": place, "number": number},
             priority=-number,
-            # We look after the same page ourselves; a queue that is shared has to do it for all.
-            dont_filter=not self.orders.queue,
         )
 
     def read(self, response: Response, place: int, number: int) -> Iterator[scrapy.Request]:
@@ -199,8 +195,6 @@ class ReviewSpider(scrapy.Spider):
             why = str(problem) or type(problem).__name__
         if isinstance(problem, SpentError):
             self.tally.ended = self.tally.ended or f"The crawl ended early: {why}."
-        elif "offsite" in why.lower():
-            why = "led to another host, where we did not go"
         self.give_up(**request.cb_kwargs, why=f"{request.url}: {why}")
 
     def give_up(self, place: int, number: int, why: str) -> None:
