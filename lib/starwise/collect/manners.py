@@ -64,7 +64,7 @@ _ON_THIS_MACHINE = {
 def _elsewhere(pause: float) -> dict[str, object]:
     return {
         "AUTOTHROTTLE_ENABLED": True,
-        "AUTOTHROTTLE_START_DELAY": max(2, pause),
+        "AUTOTHROTTLE_START_DELAY": 2 * pause,
         "AUTOTHROTTLE_TARGET_CONCURRENCY": 1,
         "AUTOTHROTTLE_MAX_DELAY": max(60, pause),
         "DOWNLOAD_DELAY": pause,  # at least: AutoThrottle makes it longer where the site is slow

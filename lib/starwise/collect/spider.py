@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 import scrapy
 from protego import Protego
 from scrapy.crawler import CrawlerProcess
+from scrapy.exceptions import DownloadCancelledError
 from scrapy.http import Response
 
 from starwise.collect.encoding import read_text
@@ -25,7 +26,7 @@ from starwise.collect.guest import Guest
 from starwise.collect.journal import Journal
 from starwise.collect.layouts import ReviewPage
 from starwise.collect.limits import SpentError
-from starwise.collect.manners import settings_for
+from starwise.collect.manners import LARGEST_PAGE_BYTES, settings_for
 from starwise.collect.orders import Orders
 from starwise.collect.pages import PageCache
 from starwise.collect.tally import Tally
@@ -191,6 +192,8 @@ class ReviewSpider(scrapy.Spider):
         response = getattr(problem, "response", None)
         if response is not None:
             why = f"answered {response.status}"
+        elif isinstance(problem, DownloadCancelledError):
+            why = f"larger than {LARGEST_PAGE_BYTES // 1_000_000} MB: refused"
         else:
             why = str(problem) or type(problem).__name__
         if isinstance(problem, SpentError):
