@@ -35,7 +35,7 @@ class Journal:
 
     def __init__(self, path: Path | str, of: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self._of = hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
+        self._of = key_of(of)
         self._guard = threading.Lock()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(
@@ -76,6 +76,11 @@ class Journal:
         """Have the system write what it holds, so that it survives a power cut as well."""
         os.fsync(self._handle)
 
+    def copy(self, path: Path | str) -> None:
+        """Add the facts of another journal of the same thing."""
+        for fact in facts_of(path):
+            self.add(fact)
+
     def facts(self) -> Iterator[dict[str, Any]]:
         return facts_of(self.path)
 
@@ -84,6 +89,20 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._handle)
+
+
+def key_of(of: Mapping[str, Any]) -> str:
+    """Return a short name for what a journal is of."""
+    return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def head_of(path: Path | str) -> dict[str, Any]:
+    """Return the first line of a journal, {} where there is none."""
+    try:
+        with open(path, "rb") as file:
+            return _fact(file.readline())
+    except OSError:
+        return {}
 
 
 def facts_of(path: Path | str) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ A guest of a small site should know better.
 
 from urllib.parse import urlsplit
 
+from starwise.collect.journal import key_of
 from starwise.collect.orders import Orders
 
 TRIES_MORE = 4
@@ -74,10 +75,13 @@ def _elsewhere(pause: float) -> dict[str, object]:
 
 def _shared_queue(orders: Orders) -> dict[str, object]:
     """Return what makes several crawlers share one queue in Redis, through scrapy-redis."""
+    key = f"starwise:{key_of(orders.of)}"
     return {
-        "SCHEDULER": "starwise.collect.shared.Scheduler",
-        "DUPEFILTER_CLASS": "scrapy_redis.dupefilter.RFPDupeFilter",
-        "SCHEDULER_SERIALIZER": "starwise.collect.shared",
+        "SCHEDULER": "starwise.collect.scheduler.SharedScheduler",
+        "SCHEDULER_SERIALIZER": "starwise.collect.scheduler",
         "SCHEDULER_PERSIST": True,
+        "SCHEDULER_QUEUE_KEY": f"{key}:requests",
+        "SCHEDULER_DUPEFILTER_KEY": f"{key}:asked",
+        "DUPEFILTER_CLASS": "scrapy_redis.dupefilter.RFPDupeFilter",
         "REDIS_URL": orders.queue,
     }

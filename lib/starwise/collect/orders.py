@@ -23,4 +23,3 @@ class Orders:
     max_minutes: float
     cache: str = ""  # folder of pages that were read already
     queue: str = ""  # address of a Redis that holds the queue of several crawlers
-    processes: int = 1  # how many crawlers share it

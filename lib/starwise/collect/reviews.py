@@ -24,7 +24,9 @@ from starwise.collect.progress import Progress, say
 from starwise.collect.tally import Tally
 from starwise.paths import whole_file
 
-__all__ = ["COLUMNS", "Collected", "collect_reviews", "read_reviews"]
+BUDGETS = {"max_pages": 100_000, "max_megabytes": 10_000, "max_minutes": 120}
+
+__all__ = ["BUDGETS", "COLUMNS", "Collected", "collect_reviews", "read_reviews"]
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ def collect_reviews(
     were seen is below `min_coverage` (0 to 1); what was read stays for the next run.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(path)
     urls = companies["company_url"].drop_duplicates().tolist()
     orders = orders_for(
         guest,
@@ -78,10 +79,10 @@ def collect_reviews(
     languages = Languages(part)
     with spider(orders) as tallies:
         for tally in tallies:
-            _show(progress, tally)
+            show(progress, tally)
             # The spider has its own core: what waits for it may read languages meanwhile.
             languages.catch_up()
-    _show(progress, tally, last=True)
+    show(progress, tally, last=True)
     for note in [tally.ended] * bool(tally.ended) + tally.notes:
         tell(f"  {note}")
     return finish(
@@ -89,7 +90,14 @@ def collect_reviews(
     )
 
 
-def orders_for(guest: Guest, urls: list[str], part: Path, **how: object) -> Orders:
+def part_of(path: Path | str) -> Path:
+    """Return where the journal lies while `path` is not whole."""
+    return Path(path).with_name(Path(path).name + ".part")
+
+
+def orders_for(
+    guest: Guest, urls: list[str], part: Path, concurrency: int = 32, **budgets: float
+) -> Orders:
     """Return the orders of a crawl of these companies into the journal `part`."""
     relative = [guest.relative(url) for url in urls]
     return Orders(
@@ -110,7 +118,8 @@ def orders_for(guest: Guest, urls: list[str], part: Path, **how: object) -> Orde
         local=guest.is_local,
         pause=guest.pause,
         cache=str(guest.cache or ""),
-        **how,
+        concurrency=concurrency,
+        **budgets,
     )
 
 
@@ -201,7 +210,8 @@ def _tallies(process: subprocess.Popen, complaints) -> Iterator[Tally]:
         )
 
 
-def _show(progress: Progress, tally: Tally, last: bool = False) -> None:
+def show(progress: Progress, tally: Tally, last: bool = False) -> None:
+    """Show how far a crawl is."""
     facts = [f"{tally.cards:,} of {tally.announced:,}", f"{tally.pages:,} pages"]
     if tally.kept_pages:
         facts.append(f"{tally.kept_pages:,} of them from a run that was cut off")
