@@ -4,8 +4,11 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from collecting import (
@@ -26,13 +29,18 @@ from collecting import (
     start,
     wait_until,
 )
+from nbclient import NotebookClient
 
+from starwise.batch.kernel import OwnKernel
+from starwise.batch.notebooks import read_notebook
 from starwise.collect.categories import read_categories
 from starwise.collect.companies import find_companies
 from starwise.collect.errors import CollectError
 from starwise.collect.journal import Journal, facts_of
-from starwise.collect.reviews import collect_reviews
+from starwise.collect.reviews import collect_reviews, read_reviews
+from starwise.paths import project_root
 from starwise.practice.server import serve
+from starwise.practice.world import make_world
 
 CRAWL = """
 import sys
@@ -48,6 +56,8 @@ collect_reviews(Guest("practice", url), table, Path(path), concurrency=1)
 SEARCH = """
 import sys
 from pathlib import Path
+from nbclient import NotebookClient
+
 from starwise.collect.categories import read_categories
 from starwise.collect.companies import find_companies
 from starwise.collect.guest import Guest
@@ -238,3 +248,64 @@ def test_a_journal_of_yesterday_is_not_gone_on_with(tmp_path):
     path.write_text(json.dumps(old) + "\n" + "".join(rest))
     with Journal(path, {}) as journal:
         assert not journal.kept
+
+
+def notebook_of(*names: str, **parameters: object) -> nbformat.NotebookNode:
+    """The cells of several notebooks in one, so that one kernel runs them all."""
+    cells = []
+    for name in names:
+        notebook = nbformat.read(project_root() / "notebooks" / f"{name}.ipynb", as_version=4)
+        known = read_notebook(project_root() / "notebooks" / f"{name}.ipynb").defaults
+        lines = [f"{key} = {value!r}" for key, value in parameters.items() if key in known]
+        for cell in notebook.cells:
+            cells.append(cell)
+            if "parameters" in cell.metadata.get("tags", []):
+                cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
+    for cell in cells:  # the same notebook twice: the same ids twice
+        cell.pop("id", None)
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_c11_notebooks_1_2_and_1_again_run_in_one_kernel_and_collect_the_same(tmp_path):
+    small = {"companies": 48, "reviews": 1500, "outputs": str(tmp_path)}
+    book = notebook_of("01_collect", "02_label", "01_collect", **small)
+    kept = "from starwise.paths import Outputs; first = Outputs(outputs.root).reviews.read_bytes()"
+    second = next(n for n, cell in enumerate(book.cells) if cell.source.startswith("# 02"))
+    book.cells.insert(second, nbformat.v4.new_code_cell(kept))
+    check = "assert len(first) > 100_000 and len(first) == len(outputs.reviews.read_bytes())"
+    book.cells.append(nbformat.v4.new_code_cell(check))
+    NotebookClient(
+        book,
+        timeout=300,
+        kernel_manager_class=OwnKernel,
+        resources={"metadata": {"path": str(project_root() / "notebooks")}},
+    ).execute()
+    assert read_reviews(tmp_path / "reviews.csv").id.is_unique
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_c10_a_batch_run_that_is_killed_while_it_collects_goes_on_from_there(tmp_path):
+    options = ["run", "--to", "1", "-p", "01.companies", "48", "-p", "01.reviews", "3000"]
+    options += ["-p", "01.concurrency", "2"]
+    environment = {**os.environ, "STARWISE_OUTPUTS": str(tmp_path)}
+    command = [sys.executable, "-P", "-m", "starwise", *options]
+    with open(tmp_path / "log", "w") as log:
+        run = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        wait_until(lambda: pages_in(tmp_path / "reviews.csv.part") > 30, seconds=120)
+        run.kill()
+        run.wait()
+    assert not (tmp_path / "reviews.csv").exists()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "from a run that was cut off" in again.stdout
+    world = make_world(companies=48, reviews=3000)
+    assert in_file(tmp_path / "reviews.csv") == in_world(world)
+    # `--fresh` starts over.
+    (tmp_path / "reviews.csv.part").write_text("a journal")
+    done = subprocess.run(
+        [*command[:-1], "32", "--fresh"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "cut off" not in done.stdout

@@ -2,8 +2,8 @@
 
 The rivals are written anew here: a bare Scrapy spider that reads the same pages with the same
 number of requests at once and writes its rows as JSON, and the article's loop of one browser and a
-wait on each page. Both sides run in turn on the same site in the same minutes, and both are timed whole,
-with the start of their processes.
+wait on each page. Both sides run in turn on the same site in the same minutes, and both are timed
+whole, with the start of their processes.
 """
 
 import json
@@ -64,7 +64,6 @@ MEMORY = """
 import json, resource, sys
 from pathlib import Path
 import pandas
-from starwise.collect.errors import CollectError
 from starwise.collect.guest import Guest
 from starwise.collect.reviews import collect_reviews
 

@@ -148,8 +148,8 @@ class _Search:
             if one.following:
                 waiting.put(url)
         workers = min(max(1, browsers), waiting.qsize()) if self.guest.is_local else 1
-        # What robots.txt says is asked for once, before the browsers do.
-        self.guest.pause  # noqa: B018
+        # robots.txt is asked for once, before the browsers would, both at once.
+        self.guest.allowed(self.guest.url)
         threads = [
             threading.Thread(target=self.work, args=(waiting,), daemon=True)
             for _ in range(workers if waiting.qsize() else 0)
