@@ -31,6 +31,7 @@ from starwise.messages import (
     Score,
     StoredReview,
     Text,
+    WordEffect,
 )
 from starwise.paths import Outputs
 from starwise.service import InputError, NoModelError, Service, load_scorer
@@ -107,6 +108,11 @@ def create_app(service: Service, admin_token: str = "") -> FastAPI:
     def predict(text: Text) -> Score:
         """Score a text; nothing is stored."""
         return Score(**service.predict(text.review))
+
+    @app.post("/api/explain")
+    def explain(text: Text) -> list[WordEffect]:
+        """Say which words moved the score of a text, and how far; nothing is stored."""
+        return [WordEffect(**effect) for effect in service.explain(text.review)]
 
     @app.post("/api/reviews", status_code=201, responses={200: {"model": StoredReview}})
     def save(review: Review, response: Response) -> StoredReview:

@@ -5,6 +5,7 @@ STARWISE_API_URL=http://api:8000 starwise page --host 0.0.0.0 --port 8866
 It needs neither torch nor a database: scores and reviews go to the service. Behind a reverse proxy
 STARWISE_BASE_URL names the path that it is reached at, and STARWISE_ALLOW_ORIGIN the origins
 (`https://reviews.example`, several with commas) whose pages may speak to it besides its own.
+STARWISE_VISITORS says how many may be there at once; the next one reads that it is busy.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from starwise.dashboard.settings import (
     allowed_origins,
     base_url,
     dashboard_notebook,
+    whole_number,
 )
 from starwise.serving import listening_socket, stop_with_parent
 
@@ -39,6 +41,8 @@ def main(args: argparse.Namespace) -> int:
             "(`starwise dashboard` starts both)."
         )
     notebook, at, origins = dashboard_notebook(), base_url(), allowed_origins()
+    most_visitors = whole_number("STARWISE_VISITORS", default=50, least=1)
+    preheated = whole_number("STARWISE_PREHEATED", default=1, least=0)
     for secret in SECRETS:
         os.environ.pop(secret, None)
     paths = [str(TEMPLATES), os.environ.get("JUPYTER_PATH", "")]
@@ -47,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
         # Voila takes a second to import: not before the port is known to be ours.
         from starwise.dashboard.voila_app import DashboardApp, configuration
 
-        app = DashboardApp(config=configuration(at, origins))
+        app = DashboardApp(config=configuration(at, origins, most_visitors, preheated))
         app.initialize([str(notebook)])
         app.serve(bound, f"The page is at http://{args.host}:{bound.getsockname()[1]}{at}")
     return 0

@@ -46,3 +46,11 @@ def allowed_origins() -> str:
                 "https://reviews.example."
             )
     return f"^(?:{'|'.join(map(re.escape, origins))})$" if origins else ""
+
+
+def whole_number(name: str, default: int, least: int) -> int:
+    """Return an environment variable as a whole number of at least `least`."""
+    given = os.environ.get(name) or str(default)
+    if not given.isdecimal() or int(given) < least:
+        raise PageError(f"{name} is {given!r}, and must be a whole number from {least} up.")
+    return int(given)
