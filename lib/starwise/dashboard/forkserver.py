@@ -25,7 +25,6 @@ PREPARED = (
     "IPython.extensions.storemagic",
     "comm",
     "anywidget",
-    "matplotlib_inline.backend_inline",
     "starwise.dashboard.view",
     "starwise.dashboard.brands",
 )

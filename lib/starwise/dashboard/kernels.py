@@ -51,6 +51,8 @@ class ForkServer:
                 stdin=subprocess.PIPE,  # closes when we are gone, and ends it with its kernels
                 stdout=subprocess.PIPE,
                 start_new_session=True,
+                # glibc would give each of a kernel's threads a heap of its own.
+                env={**os.environ, "MALLOC_ARENA_MAX": "1"},
             )
         return self._process
 
