@@ -212,6 +212,7 @@ def test_the_service_describes_itself_and_needs_no_other_site(client):
     assert set(description["paths"]) == {
         "/health",
         "/api/predict",
+        "/api/explain",
         "/api/reviews",
         "/api/reviews/{id}",
     }

@@ -189,7 +189,11 @@ def stars(driver: WebDriver) -> int:
 
 
 def notice(driver: WebDriver) -> str:
-    return shown(driver, ".sw-notice")
+    script = """
+        const lines = document.querySelectorAll(".sw-notice [role]");
+        return [...lines].map((line) => line.textContent).join("");
+    """
+    return driver.execute_script(script)
 
 
 def submit(driver: WebDriver) -> None:

@@ -72,7 +72,6 @@ class PageHandler(TornadoVoilaHandler):
         if path or self.request.query:  # no parameter means anything here, so none is taken
             raise HTTPError(404)
         if self._visitors() >= self.settings["most_visitors"]:
-            self.set_header("Retry-After", "20")
             raise HTTPError(503)
         PageHandler.opening += 1
         opening = True
@@ -88,6 +87,11 @@ class PageHandler(TornadoVoilaHandler):
         if self.voila_configuration.preheat_kernel:
             # Also after a failure emptied the pool.
             self.kernel_manager.fill_if_needed(notebook_name=self.notebook_path)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if status_code == 503:
+            self.set_header("Retry-After", "20")  # seconds
+        super().write_error(status_code, **kwargs)
 
     def _visitors(self) -> int:
         """Return how many visitors are here: kernels less those that wait for somebody."""
