@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 
-from starwise.dashboard.settings import base_url, dashboard_notebook
+from starwise.dashboard.settings import SECRETS, base_url, dashboard_notebook
 from starwise.errors import StarwiseError
 from starwise.postgres import database
 from starwise.serving import exit_on_sigterm, listening_socket
@@ -55,10 +55,11 @@ def main(args: argparse.Namespace) -> int:
                 {**os.environ, "DATABASE_URL": address},
             )
         )
+        without_secrets = {key: value for key, value in os.environ.items() if key not in SECRETS}
         page = stack.enter_context(
             _child(
                 ["-m", "starwise", "page", f"--port={port}", *shared],
-                {**os.environ, "STARWISE_API_URL": api_url},
+                {**without_secrets, "STARWISE_API_URL": api_url},
                 stdout=subprocess.DEVNULL,  # both addresses are said here, together
             )
         )

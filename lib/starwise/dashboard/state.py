@@ -45,7 +45,7 @@ Notice = Literal["", "saved", "failed", "info"]
 
 PAUSE = 0.3  # seconds without a letter until we ask which words moved the score
 FAINT = 0.01  # a word that moved the sentiment by less is not worth showing
-MARKS = 8  # words shown at most
+MARKS = 6  # words shown at most
 RECENT = 5  # reviews of this visit shown at most
 
 
