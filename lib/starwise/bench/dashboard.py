@@ -29,7 +29,7 @@ from starwise.serving import listening_socket
 
 TITLE = "one visitor and ten in Chromium, plain Voila with torch in each kernel -> ours"
 VISITORS = 10
-LETTER = 150  # ms between two letters: 80 words a minute
+LETTER = 137  # ms between two letters: 88 words a minute, and no multiple of a frame
 REVIEW = "The lamp is lovely and the people were kind, but it came three weeks late and broken. "
 SWITCHES = (  # ten windows, of which none counts as hidden
     "--disable-backgrounding-occluded-windows",
