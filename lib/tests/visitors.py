@@ -112,6 +112,7 @@ def window():
 def page(served, window):
     """The page as a new visitor sees it, in a tab of its own."""
     with tab(window):
+        window.get_log("browser")  # what earlier tests provoked is theirs
         visit(window, served.page)
         yield window
 
