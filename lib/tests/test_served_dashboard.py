@@ -169,7 +169,8 @@ def test_closed_tabs_leave_no_kernel(served, window):
         is_open(window)
         assert len(served.kernels()) >= before + 20
     assert window.current_window_handle == first
-    until(lambda: len(served.kernels()) <= max(before, 1))
+    # One waits for the next visitor. Twice the promised time: this machine may be busy.
+    until(lambda: len(served.kernels()) <= max(before, 1), 60)
 
 
 def test_sigterm_leaves_nothing(tmp_path):

@@ -208,8 +208,9 @@ def configuration(
     # A kernel that dies takes a visitor's state with it; another one in its place would not have
     # it. So its page is told, and opens anew.
     config.KernelRestarter.update(restart_limit=0, time_to_dead=1.0)  # seconds between looks
-    # Seconds. A kernel without a page is stopped, should its farewell have been lost.
-    config.MappingKernelManager.update(cull_idle_timeout=120, cull_interval=10)
+    # Seconds. A kernel without a page is stopped, should its farewell have been lost; a page that
+    # comes back later than that opens anew, with its draft.
+    config.MappingKernelManager.update(cull_idle_timeout=20, cull_interval=5)
     config.VoilaKernelManager.fill_delay = 0.5  # seconds: the visitor who took one goes first
     return config
 
