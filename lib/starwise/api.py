@@ -36,6 +36,7 @@ from starwise.messages import (
     Score,
     StoredReview,
     Text,
+    WordEffect,
 )
 from starwise.paths import Outputs
 from starwise.sentences import answer_in_sentences
@@ -143,6 +144,11 @@ def create_app(
         # In threads of its own: texts are scored also while savers wait for a database.
         score = await to_thread.run_sync(service.predict, text.review, limiter=scorers)
         return score["sentiment"] if is_form else Score(**score)
+
+    @app.post("/api/explain")
+    def explain(text: Text) -> list[WordEffect]:
+        """Say which words moved the score of a text, and how far; nothing is stored."""
+        return [WordEffect(**effect) for effect in service.explain(text.review)]
 
     @app.post("/api/reviews", status_code=201, responses={200: {"model": StoredReview}})
     def save(review: Review, response: Response) -> StoredReview:

@@ -59,6 +59,18 @@ class Service:
             raise InputError("The review is empty: there is nothing to score.")
         return asdict(score)
 
+    def explain(self, review: str) -> list[dict[str, Any]]:
+        """Return start, end and effect of each word that moved the score, in the text's order.
+
+        Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
+        """
+        check_review(review)
+        if self.scorer is None:
+            raise NoModelError(self.why_no_model)
+        from starwise.explain import explain
+
+        return [asdict(effect) for effect in explain(self.scorer, review)]
+
     def save(
         self, id: uuid.UUID, brand: str, review: str, rating: int
     ) -> "tuple[StoredReview, bool]":

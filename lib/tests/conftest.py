@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from visitors import page, served, window  # noqa: F401 (fixtures for every test of the page)
 
 from starwise.paths import Outputs, project_root
 

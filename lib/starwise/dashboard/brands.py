@@ -6,7 +6,9 @@ brands[0].name, brands[0].website, brands[0].logo      # the logo is an image in
 
 import base64
 import csv
+import os
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starwise.logos import monogram
@@ -53,6 +55,16 @@ INVENTED = tuple(
 
 def load_brands(outputs: Outputs) -> tuple[Brand, ...]:
     """Return each company of the collected reviews once, or the invented brands without any."""
+    try:
+        when = os.stat(outputs.reviews).st_mtime_ns
+    except OSError:
+        when = 0
+    return _read_brands(outputs, when)
+
+
+@lru_cache(maxsize=1)
+def _read_brands(outputs: Outputs, when: int) -> tuple[Brand, ...]:
+    # Kept until the file changes (`when`): forked kernels find it read already.
     found: dict[str, Brand] = {}
     try:
         with open(outputs.reviews, encoding="utf-8-sig", newline="") as file:
