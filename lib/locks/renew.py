@@ -34,8 +34,8 @@ FOLDER = Path(__file__).resolve().parent
 PURPOSES = {
     "api": "For the service.",
     "dashboard": "For the page, which needs no torch.",
-    "batch": "For a run of the notebooks.",
-    "test": "For a run of the notebooks and for the tests.",
+    "batch": "For a run of the notebooks 01 to 04 in a container.",
+    "test": "For everything and for the tests.",
     "cloud": "For the checkers of `run_all.sh test --cloud`, in an environment of their own.",
 }
 OLDEST = "3.11"  # the oldest Python that pyproject.toml allows
@@ -68,15 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def requirements(project: dict, purpose: str) -> list[str]:
-    """Return the requirements of one purpose: all, all and an extra, an extra alone, or a group.
+    """Return the requirements of one purpose: all and the tests', an extra alone, or a group.
 
     A group of pyproject.toml names packages only; their versions are those of the dependencies.
     """
     dependencies, extras = (
         project["project"][key] for key in ("dependencies", "optional-dependencies")
     )
-    if purpose in ("batch", "test"):
-        return dependencies + extras.get(purpose, [])
+    if purpose == "test":
+        return dependencies + extras[purpose]
     if purpose in extras:
         return extras[purpose]
     pinned = {name(line): line for line in dependencies}
