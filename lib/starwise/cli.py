@@ -19,6 +19,7 @@ COMMANDS = {
     "score": ("starwise.score", "score the reviews of a CSV or parquet file"),
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
+    "page": ("starwise.dashboard.page", "serve the page alone, for a service elsewhere"),
     "bench": ("starwise.bench", "measure speed against the article's way of doing it"),
 }
 

@@ -1,20 +1,19 @@
 """Voila as the dashboard needs it: one notebook, one cell of it shown, nothing else reachable.
 
-python -m starwise.dashboard.voila_app --port 8866 notebooks/05_dashboard.ipynb
-
-Started by `starwise dashboard`; see `DashboardApp` for what differs from plain Voila.
+app = DashboardApp(config=configuration())
+app.initialize(["notebooks/05_dashboard.ipynb"])
+app.serve(listening_socket("127.0.0.1", 8866), "...")     # see page.py
 """
 
-import argparse
 import json
-import os
-import sys
-from pathlib import Path
+from socket import socket
 from typing import Any
 
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from nbformat.v4 import new_code_cell
-from tornado.web import HTTPError
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+from tornado.web import HTTPError, RequestHandler
 from traitlets.config import Config
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
@@ -24,9 +23,7 @@ from voila.tornado.kernel_websocket_handler import (
 )
 
 from starwise.paths import Outputs
-from starwise.serving import stop_with_parent
 
-TEMPLATES = Path(__file__).parent / "template"
 SHOWN = "dashboard"  # tag of the cell that is run and shown as the page
 
 # What a kernel prints is for the operator's log: it may hold tracebacks with paths and values.
@@ -81,6 +78,13 @@ class PageWebsocket(VoilaKernelWebsocketHandler):
         return super().write_message(message, binary)
 
 
+class HealthHandler(RequestHandler):
+    """Says that the page is there, for whoever watches over it."""
+
+    def get(self) -> None:
+        self.write({"page": "up"})
+
+
 class DashboardApp(Voila):
     """Voila with our handlers and contents in the place of its own."""
 
@@ -95,24 +99,50 @@ class DashboardApp(Voila):
             TornadoVoilaHandler: PageHandler,
         }
         handlers = super().init_handlers()
-        return [(rule[0], ours.get(rule[1], rule[1]), *rule[2:]) for rule in handlers]
+        return [
+            (f"{self.server_url}health", HealthHandler),
+            *((rule[0], ours.get(rule[1], rule[1]), *rule[2:]) for rule in handlers),
+        ]
+
+    def serve(self, bound: socket, greeting: str) -> None:
+        """Serve on an open socket until SIGTERM or Ctrl-C; the greeting is printed once it is."""
+        self._bound, self._greeting = bound, greeting
+        self.start()
+
+    def listen(self) -> None:
+        # Voila's own would open a port by its number, which somebody else may have taken meanwhile.
+        self._bound.setblocking(False)
+        HTTPServer(self.app).add_socket(self._bound)
+        self.port = self._bound.getsockname()[1]
+        self.ioloop = IOLoop.current()
+        print(self._greeting, flush=True)
+        try:
+            self.ioloop.start()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.stop()
 
 
-def configuration(port: int, host: str) -> Config:
-    """Return Voila's settings for visitors who are strangers."""
+def configuration(base_url: str = "/", origins: str = "") -> Config:
+    """Return Voila's settings for visitors who are strangers.
+
+    `base_url` is the path that the page is reached at; `origins`, a regular expression, names
+    further origins that may speak to it.
+    """
     config = Config()
     config.Voila.update(
-        port=port,
-        ip=host,
-        port_retries=0,
+        base_url=base_url,
+        server_url=base_url,
         open_browser=False,
         config_file_paths=[],  # the machine's own Voila settings are for other pages
         log_level="WARN",
         tornado_settings={
+            "allow_origin_pat": origins,
             "headers": {
                 "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "same-origin",
-            }
+            },
         },
     )
     config.VoilaConfiguration.update(
@@ -134,23 +164,3 @@ def configuration(port: int, host: str) -> Config:
     # Seconds. A kernel without a page is stopped, should its farewell have been lost.
     config.MappingKernelManager.update(cull_idle_timeout=120, cull_interval=30)
     return config
-
-
-def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="starwise.dashboard.voila_app")
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("--port", type=int, default=8866)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--stop-with-parent", action="store_true")
-    args = parser.parse_args(argv)
-    if args.stop_with_parent:
-        stop_with_parent()
-    paths = [str(TEMPLATES), os.environ.get("JUPYTER_PATH", "")]
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))
-    app = DashboardApp(config=configuration(args.port, args.host))
-    app.initialize([str(args.notebook)])
-    app.start()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
