@@ -11,6 +11,8 @@
 # CPU_WHEELS is where torch without NVIDIA's libraries comes from, empty for what pip is set to.
 # For an NVIDIA card: --build-arg CUDA=yes, and docker run --gpus all.
 ARG BASE=python:3.11-slim-bookworm
+ARG CPU_WHEELS=https://download.pytorch.org/whl/cpu/torch/
+ARG CUDA=
 
 # ---- Common to all: a user without rights, and where things lie --------------------------------
 FROM ${BASE} AS base
@@ -29,14 +31,12 @@ ENV PATH=/opt/starwise/bin:$PATH \
 # ---- What each image installs; these stages do not become part of any ---------------------------
 FROM base AS tools
 # binutils has strip; python3-venv is for a base without it. Debian keeps one version of each.
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,SC2046
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils \
         $(python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv) \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/tools
-ARG CPU_WHEELS=https://download.pytorch.org/whl/cpu/torch/
-ARG CUDA=
 COPY lib/deploy/install.sh lib/pyproject.toml /app/
 COPY lib/locks/ /app/locks/
 
@@ -44,14 +44,18 @@ FROM tools AS dashboard-packages
 RUN sh install.sh dashboard
 
 FROM tools AS api-packages
+ARG CPU_WHEELS
+ARG CUDA
 RUN sh install.sh api
 
 FROM tools AS batch-packages
+ARG CPU_WHEELS
+ARG CUDA
 RUN sh install.sh batch
 
 # ---- The reverse proxy: TLS, sticky visitors, limits --------------------------------------------
 FROM base AS proxy
-# hadolint ignore=DL3008
+# hadolint ignore=DL3008,SC2046
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends nginx-light openssl \
     && rm -rf /var/lib/apt/lists/*

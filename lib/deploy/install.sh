@@ -13,7 +13,7 @@ install() {
 install --no-deps --require-hashes --requirement "locks/$1.txt"
 if grep -q 'via torch$' "locks/$1.txt"; then
     set -- ${CPU_WHEELS:+--find-links "$CPU_WHEELS"}
-    [ -n "$CUDA" ] || install --no-deps --require-hashes "$@" --requirement locks/torch.txt
+    [ -n "${CUDA:-}" ] || install --no-deps --require-hashes "$@" --requirement locks/torch.txt
     # No line of that lock fits this machine or this Python, or it shall be the build for NVIDIA's
     # cards, which is what the package registry has.
     /opt/starwise/bin/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null ||
