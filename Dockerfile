@@ -58,7 +58,7 @@ FROM base AS proxy
 # hadolint ignore=DL3008,SC2046
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends nginx-light openssl \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY lib/starwise/ lib/starwise/
 USER 1000
 EXPOSE 8080 8443
@@ -108,7 +108,7 @@ RUN printf 'path-exclude=%s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share
         '/usr/lib/chromium/libVkLayer_khronos_validation.so*' >/etc/dpkg/dpkg.cfg.d/starwise \
     && apt-get update \
     && apt-get install --yes --no-install-recommends chromium chromium-driver \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && echo 'export CHROMIUM_FLAGS="$CHROMIUM_FLAGS --no-sandbox"' >/etc/chromium.d/container
 COPY --from=batch-packages /opt/starwise /opt/starwise
 COPY lib/starwise/ lib/starwise/
