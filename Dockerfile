@@ -104,11 +104,11 @@ FROM base AS batch
 # A container is a sandbox already, and lacks the rights to build Chromium's own.
 # hadolint ignore=DL3008,SC2016
 RUN printf 'path-exclude=%s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' \
-        '/usr/share/icons/*' '/usr/lib/*/libLLVM-*' '/usr/lib/*/libz3.so*' '/usr/lib/*/dri/*' \
+        '/usr/lib/*/libLLVM-*' '/usr/lib/*/libz3.so*' '/usr/lib/*/dri/*' \
         '/usr/lib/chromium/libVkLayer_khronos_validation.so*' >/etc/dpkg/dpkg.cfg.d/starwise \
     && apt-get update \
     && apt-get install --yes --no-install-recommends chromium chromium-driver \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /usr/share/icons \
     && echo 'export CHROMIUM_FLAGS="$CHROMIUM_FLAGS --no-sandbox"' >/etc/chromium.d/container
 COPY --from=batch-packages /opt/starwise /opt/starwise
 COPY lib/starwise/ lib/starwise/
