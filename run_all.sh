@@ -355,6 +355,12 @@ run)
 test)
     need_browser
     need_servers
+    case " $* " in *' --images '*)
+        if is_debian_root && ! { find_any buildah && find_any debootstrap; }; then
+            step "Installing what builds images" apt_install buildah debootstrap || true
+        fi
+        ;;
+    esac
     cd "$HERE"
     given=
     for argument in "$@"; do

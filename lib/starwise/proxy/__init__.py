@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -88,6 +89,7 @@ def main(args: argparse.Namespace) -> int:
         (Path(folder) / "types.conf").write_text(TYPES)
         settings = Path(folder) / "nginx.conf"
         settings.write_text(configuration(args, folder, certificate, key))
+        repeat(Path(folder) / "access")
         command = [nginx, "-p", folder, "-c", str(settings), "-g", "daemon off;"]
         process = subprocess.Popen(command)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -98,6 +100,22 @@ def main(args: argparse.Namespace) -> int:
             process.terminate()
             process.wait()
             return 0
+
+
+def repeat(pipe: Path) -> None:
+    """Make a named pipe, and print each line that is written to it.
+
+    nginx opens its log by name, and a user without rights may not open what our output goes to.
+    """
+    os.mkfifo(pipe, 0o600)
+    # Opened for writing, too: so it waits for no writer, and never ends.
+    reader = os.fdopen(os.open(pipe, os.O_RDWR), "r", errors="replace")
+
+    def copy() -> None:
+        for line in reader:
+            print(line, end="", flush=True)
+
+    threading.Thread(target=copy, daemon=True).start()
 
 
 def configuration(args: argparse.Namespace, folder: str, certificate: Path, key: Path) -> str:
