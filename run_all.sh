@@ -17,9 +17,13 @@ Starwise: collect reviews, learn to read them letter by letter, rate a review as
   ./run_all.sh lab                open JupyterLab to step through the notebooks
   ./run_all.sh practice           browse the practice review site
   ./run_all.sh score FILE ...     score the reviews of a CSV or parquet file
+  ./run_all.sh proxy ...          serve the page to everybody, behind nginx
+  ./run_all.sh env                make .env, the secrets that docker compose reads
   ./run_all.sh bench              measure speed on this machine
   ./run_all.sh report             make the executed notebooks a book to read in a browser
-  ./run_all.sh test [--cloud]     run every test, with --cloud those of lib/deploy/aws too
+  ./run_all.sh test [--images] [--cloud]
+                                  run every test; with these, also those that build the
+                                  containers and those of lib/deploy/aws
   ./run_all.sh lock               renew lib/locks, the versions that images and CI install
 
 Options of a run:
@@ -318,6 +322,31 @@ need_checkers() {
     printf '%s\n' "$made" >"$folder/.starwise-stamp"
 }
 
+# ---- The secrets that compose.yaml reads --------------------------------------------------------
+
+random_hex() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# Needs no environment: whoever only uses containers has none. Written whole or not at all, and
+# never over another: the password there is the one that the database was made with.
+make_env() {
+    local target=$HERE/.env draft=$HERE/.env.$$
+    if [ -e "$target" ] || [ -L "$target" ]; then
+        die ".env is there already, and the database was made with its password: move it away" \
+            "to have another one made."
+    fi
+    (
+        umask 077
+        sed -e "s/^STARWISE_DB_PASSWORD=.*/STARWISE_DB_PASSWORD=$(random_hex)/" \
+            -e "s/^STARWISE_ADMIN_TOKEN=.*/STARWISE_ADMIN_TOKEN=$(random_hex)/" \
+            -e '1,2d' "$HERE/.env.example" >"$draft"
+    ) || { rm -f "$draft"; die "could not write .env into $HERE."; }
+    # A link is made only where there is nothing: of two at once, one is refused.
+    ln "$draft" "$target" 2>/dev/null || { rm -f "$draft"; die ".env was made just now by another."; }
+    rm -f "$draft"
+    say "Made .env with a password and an administrator's token. Keep it to yourself; next:"
+    say "  docker compose up --detach"
+}
+
 # ---- What was asked ---------------------------------------------------------------------------
 
 command=run
@@ -326,7 +355,12 @@ case ${1:-} in
     usage
     exit
     ;;
-run | test | dashboard | lab | bench | practice | score | report | lock)
+env)
+    [ $# = 1 ] || die "env takes no arguments: change what it made."
+    make_env
+    exit
+    ;;
+run | test | dashboard | lab | bench | practice | score | proxy | report | lock)
     command=$1
     shift
     ;;
@@ -352,6 +386,12 @@ run)
 test)
     need_browser
     need_servers
+    case " $* " in *' --images '*)
+        if is_debian_root && ! { find_any buildah && find_any debootstrap; }; then
+            step "Installing what builds images" apt_install buildah debootstrap || true
+        fi
+        ;;
+    esac
     cd "$HERE"
     if [ "${1:-}" = --cloud ]; then
         shift

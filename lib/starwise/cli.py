@@ -22,6 +22,7 @@ COMMANDS = {
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
     "page": ("starwise.dashboard.page", "serve the page alone, for a service elsewhere"),
+    "proxy": ("starwise.proxy", "serve pages behind nginx: TLS, limits, visitors who stay"),
     "bench": ("starwise.bench", "measure speed against the article's way of doing it"),
 }
 

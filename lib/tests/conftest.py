@@ -11,6 +11,12 @@ from visitors import page, served, window  # noqa: F401 (fixtures for every test
 from starwise.paths import Outputs, project_root
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--images", action="store_true", help="also build the container images, and run them"
+    )
+
+
 @pytest.fixture(autouse=True)
 def own_outputs(tmp_path, monkeypatch) -> Outputs:
     """Every test writes to a folder of its own, never to the project's `outputs/`."""
