@@ -153,7 +153,7 @@ def _article_loop(urls: pd.Series, wait: Callable) -> set[str]:
                 driver.get(url)
                 wait(driver)
                 for card in driver.find_elements(By.CSS_SELECTOR, "a.company-card"):
-                    found.add(card.get_attribute("href"))
+                    found.add(card.get_attribute("href") or "")
                 following = driver.find_elements(By.CSS_SELECTOR, "a.next-page")
                 url = following[0].get_attribute("href") if following else ""
     return found
