@@ -15,7 +15,7 @@ from doubles import WordScorer
 from starwise.api import create_app
 from starwise.cli import main
 from starwise.dashboard import open_dashboard
-from starwise.dashboard.brands import INVENTED, Brand, load_brands
+from starwise.dashboard.brands import Brand, load_brands, practice_brands
 from starwise.dashboard.client import ClientError, KernelClient, Mark, Reading, ServiceClient
 from starwise.dashboard.settings import PageError, allowed_origins, base_url, whole_number
 from starwise.dashboard.state import Visit, worth_showing
@@ -62,7 +62,10 @@ def client() -> SlowClient:
     return SlowClient()
 
 
-def visit(client, act, brands=INVENTED) -> Visit:
+BRANDS = practice_brands()
+
+
+def visit(client, act, brands=BRANDS) -> Visit:
     """Run `act(visit)` in an event loop, as in a kernel, until all is settled."""
 
     async def whole() -> Visit:
@@ -262,24 +265,24 @@ def test_the_form_shows_the_visit_as_plain_values_and_drops_what_does_not_fit(cl
 
 def test_a_draft_comes_back_with_its_id_and_what_is_forged_in_it_is_left(client):
     one = uuid.uuid4()
-    kept = {"id": str(one), "brand": INVENTED[3].name, "text": "Kept words", "chosen": 2}
+    kept = {"id": str(one), "brand": BRANDS[3].name, "text": "Kept words", "chosen": 2}
 
     async def act(visit):
         visit.restore({"id": "no id", "text": "x"})
         visit.restore({"id": str(one)})
         assert visit.text == ""
         visit.restore(kept | {"brand": "No such brand", "chosen": True})
-        assert visit.chosen is None and visit.brand in INVENTED
+        assert visit.chosen is None and visit.brand in BRANDS
         visit.text = ""
         visit.restore(kept)
-        assert (visit.id, visit.brand, visit.chosen) == (one, INVENTED[3], 2)
+        assert (visit.id, visit.brand, visit.chosen) == (one, BRANDS[3], 2)
         visit.restore(kept | {"text": "A second draft never overwrites"})
         await visit.submit()
 
     done = visit(client, act)
     assert client.rows[one]["review"] == done.text == "Kept words"
     (sent,) = done.recent
-    assert vars(sent) == {"brand": INVENTED[3].name, "text": "Kept words", "stars": 2}
+    assert vars(sent) == {"brand": BRANDS[3].name, "text": "Kept words", "stars": 2}
 
 
 def test_the_words_that_count_wait_for_a_pause_and_belong_to_the_text(client):
@@ -316,7 +319,7 @@ def test_only_words_that_moved_the_score_are_shown_each_once_and_in_order():
 
 
 def test_brands_are_the_collected_companies_each_once(own_outputs):
-    assert load_brands(own_outputs) == INVENTED
+    assert load_brands(own_outputs) == practice_brands()
     own_outputs.root.mkdir()
     own_outputs.reviews.write_text(
         "id,comment,rating,url_website,company_name,company_website,company_logo\n"

@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from visitors import button, dashboard, is_open, notice, score, shown, stars, tab, until
 
-from starwise.dashboard.brands import INVENTED
+from starwise.dashboard.brands import practice_brands
 from starwise.postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -27,7 +27,7 @@ def test_a_visitor_writes_chooses_submits_and_the_row_is_there(served, page):
     before = len(served.rows())
     question = shown(page, "h1")
     brand = re.fullmatch(r"What do you think of (.+)\?", question)[1]
-    assert brand in {brand.name for brand in INVENTED} and page.title == "Starwise"
+    assert brand in {brand.name for brand in practice_brands()} and page.title == "Starwise"
     box = page.find_element(By.TAG_NAME, "textarea")
     assert not button(page, "Submit").is_enabled() and score(page) == -1
 
