@@ -21,7 +21,7 @@ from starwise.practice.world import make_companies, make_world
 REAL_REVIEWS = Path(__file__).parents[3] / "shared" / "reviews" / "test.parquet"
 DIGEST = """
 import hashlib
-from starwise.practice.world import make_companies, make_world
+from starwise.practice.world import make_world
 print(hashlib.sha256(repr(make_world(seed=5, companies=12, reviews=300)).encode()).hexdigest())
 """
 
