@@ -23,12 +23,13 @@ LANGUAGES = (
 
 def language(text: str) -> str:
     """Return the ISO 639-1 code of a text's language, "" where it cannot be told."""
-    known, sure = _identifier().classify(text[:ENOUGH_CHARACTERS])
+    known, sure = identifier().classify(text[:ENOUGH_CHARACTERS])
     return known if sure >= SURE else ""
 
 
 @cache
-def _identifier():
+def identifier():
+    """Return py3langid's model, to be asked with `classify(text)`: a code and its probability."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # loads numpy's linear algebra
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
