@@ -22,6 +22,7 @@ from starwise.predict import predict_logits, softmax
 
 ADDED = (*CLASSES, "sentiment", "stars")  # the columns that scoring adds to a table
 BUNDLED = Path(__file__).parent / "bundled"
+BATCH_CHARACTERS = 10_000  # the most that is read at once, padding included
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ class Scorer:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Return P(bad), P(average), P(good) of each text, shape (len(texts), 3), float64."""
-        logits = predict_logits(self.network, list(texts)).astype(float)
+        texts = list(texts)
+        # Long texts go in small batches: what the network keeps meanwhile stays the same.
+        longest = max([1, *map(len, texts)])
+        batch_size = max(4, min(64, BATCH_CHARACTERS // longest))
+        logits = predict_logits(self.network, texts, batch_size).astype(float)
         return softmax(logits / self.temperature)
 
     def score(self, text: str) -> Score | None:

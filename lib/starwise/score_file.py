@@ -25,7 +25,7 @@ from starwise.errors import StarwiseError
 from starwise.paths import whole_file
 from starwise.score import ADDED, Scorer
 
-CHUNK = 8_192  # rows: enough to find texts of like length for every batch, a few megabytes
+CHUNK = 4_096  # rows: enough to find texts of like length for every batch, a few megabytes
 BYTES = 32 << 20  # of a parquet file's rows in one chunk, whatever their number
 PARQUET = {".parquet", ".pq"}
 
@@ -187,7 +187,7 @@ class Pool:
     def frame(self, texts: list[str]) -> pd.DataFrame:
         """Return what `Scorer.frame` returns, computed in slices of like length."""
         order = np.argsort([len(text) for text in texts], kind="stable")
-        pieces = [order[start : start + 512] for start in range(0, len(order), 512)]
+        pieces = [order[start : start + 256] for start in range(0, len(order), 256)]
         # The longest first, so that no thread is left with a long piece at the end.
         pieces.reverse()
         frames = self.pool.map(
@@ -257,6 +257,9 @@ def main(args: argparse.Namespace) -> int:
         raise StarwiseError(
             f"{args.file} already has a column {taken[0]!r}, which scoring would lose: rename it"
         )
+    # Every length of batch has its own compiled convolution; by default 1,024 of them are kept,
+    # which alone is half a gigabyte.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     scorer = Scorer.load(args.model)
     progress = Progress(sys.stderr)
     try:

@@ -22,7 +22,7 @@ from starwise.practice.world import make_world
 from starwise.score import BUNDLED
 
 TITLE = "a CSV of practice reviews, the article's predict -> starwise score"
-ROWS = 4_000  # of the small file; the large one has ten times as many
+ROWS = 8_000  # of the small file; the large one has ten times as many
 
 
 def measures(seconds: float) -> Iterator[Measure]:
