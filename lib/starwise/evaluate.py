@@ -7,6 +7,7 @@ Probabilities are always an array (rows, 3) in the order bad, average, good.
 """
 
 import json
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -145,6 +146,42 @@ def fit_bag_of_words(train: pd.DataFrame):
 def bag_of_words(pipeline, texts: Sequence[str]) -> np.ndarray:
     """Return the probabilities of a fitted pipeline for texts."""
     return _in_order(pipeline.predict_proba(texts), pipeline.classes_)
+
+
+def fasttext(train: pd.DataFrame, texts: Sequence[str], seed: int = 0) -> np.ndarray | None:
+    """Return the probabilities of a fastText classifier, or None where it is not installed.
+
+    Joulin et al., "Bag of Tricks for Efficient Text Classification" (2017): the mean of word, word
+    pair and character n-gram vectors, and one linear layer. It weighs no classes, so the rarer ones
+    are repeated until all three are equally frequent.
+    """
+    try:
+        import fasttext as library  # optional: `pip install fasttext-community`
+    except ImportError:
+        return None
+    most = train["label"].value_counts().max()
+    rows = [part.sample(most, replace=len(part) < most, random_state=seed)
+            for _, part in train.groupby("label")]  # fmt: skip
+    mixed = pd.concat(rows).sample(frac=1.0, random_state=seed)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        for label, text in zip(mixed["label"], mixed["text"], strict=True):
+            file.write(f"__label__{label} {_one_line(text)}\n")
+        file.flush()
+        # One thread: with several, no two trainings are alike.
+        fitted = library.train_supervised(
+            file.name, epoch=5, lr=0.5, dim=50, wordNgrams=2, minn=2, maxn=5, bucket=200_000,
+            thread=1, seed=seed, verbose=0,
+        )  # fmt: skip
+    labels, shares = fitted.predict([_one_line(text) for text in texts], k=len(CLASSES))
+    found = np.zeros((len(texts), len(CLASSES)))
+    for row, (names, values) in enumerate(zip(labels, shares, strict=True)):
+        found[row, class_numbers([name.removeprefix("__label__") for name in names])] = values
+    return found / found.sum(1, keepdims=True)
+
+
+def _one_line(text: str) -> str:
+    # fastText reads a text a line, and a lone surrogate is no UTF-8.
+    return " ".join(text.lower().encode("utf-8", "replace").decode().split())
 
 
 def _in_order(probabilities: np.ndarray, names: Sequence[str]) -> np.ndarray:

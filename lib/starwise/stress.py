@@ -5,7 +5,9 @@ prefix_curve(scorer.probabilities, test)           # a row a share of the text t
 by_part(test, probabilities, test["category"])     # a row a category
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,9 @@ from starwise.chance import wilson
 from starwise.classes import CLASSES, class_numbers
 from starwise.evaluate import expected_calibration_error, measures
 from starwise.sampling import with_typos
+from starwise.score import Scorer
+from starwise.train import Settings
+from starwise.train import train as train_network
 
 Predict = Callable[[list[str]], np.ndarray]  # texts to probabilities (rows, 3)
 
@@ -125,3 +130,23 @@ def learning_curve(
                 {"reviews": size, "model": name, "balanced_accuracy": found["balanced_accuracy"]}
             )
     return pd.DataFrame(rows)
+
+
+def tuned(
+    start: Path, train: pd.DataFrame, validation: pd.DataFrame, seed: int = 0, draws: int = 1_200
+) -> Scorer:
+    """Return the model of folder `start`, tuned to `train` in some seconds.
+
+    It goes through up to `draws` reviews, and no review more than twice if there are enough.
+    """
+    settings = Settings(
+        start_from=str(start),
+        epochs=1,
+        reviews_per_epoch=min(draws, 2 * len(train)),
+        learning_rate=2e-3,
+        seed=seed,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        few = validation.sample(min(300, len(validation)), random_state=seed)
+        train_network(train, few, settings, Path(folder), report=lambda line: None)
+        return Scorer.load(Path(folder))
