@@ -311,21 +311,25 @@ def parts(table: pd.DataFrame, kind: str, rows: str = "reviews") -> Figure:
     reach = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
     axes.errorbar(table["accuracy"], names, xerr=reach, fmt="o", color=PALETTE["good"], capsize=3)
     axes.invert_yaxis()
-    axes.set(xlabel="accuracy (line: 95% interval)", ylabel=f"{kind} ({rows})", xlim=(None, 1))
+    axes.set(xlabel="accuracy (line: 95% interval)", ylabel=f"{kind} ({rows})", xlim=(None, 1.01))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="y", color=QUIET, alpha=0.25)
     return figure
 
 
 def learning_curve(table: pd.DataFrame) -> Figure:
-    """Balanced accuracy against reviews learned from; table: reviews, model, balanced_accuracy."""
+    """Balanced accuracy against reviews learned from; table: reviews, model, balanced_accuracy.
+
+    The first model is drawn solid, as ours.
+    """
     figure, axes = plt.subplots()
     styles = [(PALETTE["good"], "-"), (QUIET, "--"), (PALETTE["average"], ":")]
     groups = table.groupby("model", sort=False)
     for (name, rows), (colour, line) in zip(groups, styles, strict=False):
-        axes.plot(rows["reviews"], rows["balanced_accuracy"], line, color=colour, marker="o",
-                  label=name)  # fmt: skip
-    axes.set(xscale="log", xlabel="practice reviews learned from", ylabel="balanced accuracy")
+        axes.plot(
+            rows["reviews"], rows["balanced_accuracy"], line, color=colour, marker="o", label=name
+        )
+    axes.set(xscale="log", xlabel="reviews learned from", ylabel="balanced accuracy")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend()
     return figure
