@@ -1,64 +1,21 @@
-"""What a good reader of reviews gets right every time: plain sentences, and small edits.
+"""What a good reader of reviews gets right: plain English, and small edits.
 
-    right = plain_sentences(scorer)           # a table: sentence, expected, label, right
+    read = plain_sentences(scorer)   # a table: group, sentence, expected, label, sentiment, right
+    by_group(read)                   # share read rightly of negations, questions, one-word reviews
 
-In the manner of Ribeiro et al., "Beyond Accuracy: Behavioral Testing of NLP Models with
-CheckList" (2020): minimum functionality, invariance, direction.
+The sentences lie in behaviour.csv. They were written for this project, with the class that a reader
+would give, before any model had answered them; nothing is trained on them. In the manner of
+Ribeiro et al., "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList" (2020): minimum
+functionality, invariance, direction.
 """
+
+from pathlib import Path
 
 import pandas as pd
 
-# Sentences nobody would argue about, written for this project; never trained on.
-PLAIN = {
-    "bad": (
-        "This is the worst company I have ever dealt with.",
-        "Never again. Complete waste of money.",
-        "The parcel never arrived and nobody answers my emails.",
-        "Rude staff and a dirty room.",
-        "It broke after two days and they refuse to refund me.",
-        "Terrible customer service, avoid at all costs.",
-        "I would give zero stars if I could.",
-        "The food was cold and tasteless.",
-        "They charged my card twice and ignored my complaint.",
-        "Very disappointed, it looks nothing like the picture.",
-        "Not good at all.",
-        "I do not recommend this shop to anyone.",
-        "A scam. Stay away from these people.",
-        "Poor quality and it arrived damaged.",
-        "We waited two hours and then left hungry.",
-    ),
-    "average": (
-        "It is okay, nothing special.",
-        "Average product, average price.",
-        "Not great, not terrible.",
-        "The food was good but the service was slow.",
-        "It does the job, but I expected more for the money.",
-        "Some things were good and some were bad.",
-        "Decent hotel, although the room was rather small.",
-        "It was fine, but I would probably try another place next time.",
-        "Mixed feelings: nice design, mediocre quality.",
-        "Three stars: fast delivery, but one item was missing.",
-        "Acceptable for the price, nothing more.",
-        "An average experience overall.",
-    ),
-    "good": (
-        "I love it!",
-        "Excellent service and very friendly staff.",
-        "Fast delivery and great quality, thank you.",
-        "Highly recommended, I will definitely order again.",
-        "The best hotel I have ever stayed in.",
-        "Everything was perfect from start to finish.",
-        "They solved my problem within minutes.",
-        "Delicious food and a lovely atmosphere.",
-        "Works exactly as described, very happy with it.",
-        "Amazing value for money.",
-        "I could not be happier with my purchase.",
-        "No complaints at all, five stars.",
-        "Wonderful people who really care about their customers.",
-        "Arrived earlier than expected and fits perfectly.",
-        "Not bad at all, I am really pleased.",
-    ),
-}
+from starwise.classes import CLASSES
+
+SENTENCES = Path(__file__).parent / "behaviour.csv"
 
 # Edits that change nothing a reader would care about.
 INVARIANT = {
@@ -67,6 +24,7 @@ INVARIANT = {
     "no full stop": lambda text: text.rstrip("."),
     "a common slip": lambda text: text.replace("ll", "l", 1).replace("ie", "ei", 1),
     "a neutral start": lambda text: "Hello. " + text,
+    "a neutral emoji": lambda text: text + " 📦",
 }
 
 # (less good, better): sentiment must not fall from the first to the second.
@@ -79,23 +37,48 @@ DIRECTION = (
     ("The service was terrible!!!", "The service was bad."),
     ("It arrived late and broken.", "It arrived late."),
     ("I am never happy with them.", "I am always happy with them."),
+    ("Do not buy it.", "Do buy it."),
+    ("I can't recommend this place.", "I can recommend this place."),
+    ("The food was good.", "The food was good!!!"),
+    ("The food was awful!!!", "The food was awful."),
+    ("It was a nice stay.", "It was a very nice stay."),
+    ("Great, until it broke.", "Great."),
 )
 
 
+def sentences() -> pd.DataFrame:
+    """Return the sentences: group, expected (bad, average or good), sentence."""
+    return pd.read_csv(SENTENCES)
+
+
 def plain_sentences(scorer) -> pd.DataFrame:
-    """Return a row a plain sentence: sentence, expected, label, sentiment, right (bool)."""
-    pairs = [(text, label) for label, texts in PLAIN.items() for text in texts]
-    table = pd.DataFrame(pairs, columns=["sentence", "expected"])
+    """Return a row a sentence: group, expected, sentence, label, sentiment, right (bool)."""
+    table = sentences()
     scores = scorer.frame(table["sentence"].tolist())
-    table["label"] = scores[["bad", "average", "good"]].astype(float).idxmax(axis=1)
+    table["label"] = scores[list(CLASSES)].astype(float).idxmax(axis=1)
     table["sentiment"] = scores["sentiment"].astype(float)
-    table["right"] = table["label"] == table["expected"]
-    return table
+    return table.assign(right=table["label"] == table["expected"])
+
+
+def by_group(read: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a group of `plain_sentences`: sentences, right (share), opposite (share).
+
+    opposite: a bad one read as good, or the reverse. Hardest group first, the whole set last.
+    """
+    opposite = [
+        {"bad", "good"} == set(pair) for pair in zip(read["expected"], read["label"], strict=True)
+    ]
+    table = read.assign(opposite=opposite, sentences=1)
+    table = pd.concat([table, table.assign(group="all")])
+    found = table.groupby("group").agg(
+        sentences=("sentences", "sum"), right=("right", "mean"), opposite=("opposite", "mean")
+    )
+    return found.sort_values("right").loc[lambda t: [*t.index.drop("all"), "all"]]
 
 
 def invariance(scorer) -> pd.DataFrame:
-    """Return a row an edit: edit, and the share of plain sentences whose class it changes."""
-    texts = [text for group in PLAIN.values() for text in group]
+    """Return a row an edit: edit, and the share of sentences whose class it changes."""
+    texts = sentences()["sentence"].tolist()
     before = scorer.probabilities(texts).argmax(1)
     rows = []
     for name, edit in INVARIANT.items():

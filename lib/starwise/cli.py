@@ -18,7 +18,7 @@ COMMANDS = {
     "report": ("starwise.report", "make the executed notebooks a book to read in a browser"),
     "practice": ("starwise.practice.server", "serve the practice review site on this machine"),
     "collect": ("starwise.collect.shared", "read reviews with other crawlers, sharing a queue"),
-    "score": ("starwise.score", "score the reviews of a CSV or parquet file"),
+    "score": ("starwise.score_file", "score the reviews of a CSV or parquet file"),
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
     "page": ("starwise.dashboard.page", "serve the page alone, for a service elsewhere"),

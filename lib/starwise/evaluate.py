@@ -1,4 +1,4 @@
-"""Measures, the ladder of baselines, calibration, robustness, and the verdict which model serves.
+"""Measures, the ladder of baselines, calibration, and the verdict which model serves.
 
     ladder = [majority(train, test), lexicon(test), bag_of_words(train, test)]
     measures(test["label"], probabilities)["macro_f1"]
@@ -7,7 +7,8 @@ Probabilities are always an array (rows, 3) in the order bad, average, good.
 """
 
 import json
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,6 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.paths import Outputs, whole_file
-from starwise.sampling import with_typos
 
 
 def measures(labels: Sequence[str], probabilities: np.ndarray) -> dict[str, float]:
@@ -38,13 +38,12 @@ def measures(labels: Sequence[str], probabilities: np.ndarray) -> dict[str, floa
     """
     truth = class_numbers(labels)
     found = probabilities.argmax(1)
-    table = reliability(labels, probabilities)
     return {
         "accuracy": float(accuracy_score(truth, found)),
         "balanced_accuracy": float(balanced_accuracy_score(truth, found)),
         "macro_f1": float(f1_score(truth, found, average="macro")),
         "bad_good": float((np.abs(truth - found) == 2).mean()),
-        "ece": float((table["share"] * (table["accuracy"] - table["confidence"]).abs()).sum()),
+        "ece": expected_calibration_error(truth, probabilities),
     }
 
 
@@ -70,7 +69,16 @@ def reliability(labels: Sequence[str], probabilities: np.ndarray, bins: int = 15
     same here, as they do in training: the probabilities are those of a world in which bad, average
     and good reviews are equally frequent, since nobody knows how often a visitor is content.
     """
-    truth = class_numbers(labels)
+    return _bins(class_numbers(labels), probabilities, bins)
+
+
+def expected_calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return how far confidence is from accuracy, 0 to 1; truth: class numbers, (rows,)."""
+    table = _bins(truth, probabilities, bins=15)
+    return float((table["share"] * (table["accuracy"] - table["confidence"]).abs()).sum())
+
+
+def _bins(truth: np.ndarray, probabilities: np.ndarray, bins: int) -> pd.DataFrame:
     confidence = probabilities.max(1)
     weight = balancing_weights(truth)
     table = pd.DataFrame(
@@ -140,28 +148,45 @@ def bag_of_words(pipeline, texts: Sequence[str]) -> np.ndarray:
     return _in_order(pipeline.predict_proba(texts), pipeline.classes_)
 
 
+def fasttext(train: pd.DataFrame, texts: Sequence[str], seed: int = 0) -> np.ndarray | None:
+    """Return the probabilities of a fastText classifier, or None where it is not installed.
+
+    Joulin et al., "Bag of Tricks for Efficient Text Classification" (2017): the mean of word, word
+    pair and character n-gram vectors, and one linear layer. It weighs no classes, so the rarer ones
+    are repeated until all three are equally frequent.
+    """
+    try:
+        import fasttext as library  # optional: `pip install fasttext-community`
+    except ImportError:
+        return None
+    most = train["label"].value_counts().max()
+    rows = [part.sample(most, replace=len(part) < most, random_state=seed)
+            for _, part in train.groupby("label")]  # fmt: skip
+    mixed = pd.concat(rows).sample(frac=1.0, random_state=seed)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        for label, text in zip(mixed["label"], mixed["text"], strict=True):
+            file.write(f"__label__{label} {_one_line(text)}\n")
+        file.flush()
+        # One thread: with several, no two trainings are alike.
+        fitted = library.train_supervised(
+            file.name, epoch=5, lr=0.5, dim=50, wordNgrams=2, minn=2, maxn=5, bucket=200_000,
+            thread=1, seed=seed, verbose=0,
+        )  # fmt: skip
+    labels, shares = fitted.predict([_one_line(text) for text in texts], k=len(CLASSES))
+    found = np.zeros((len(texts), len(CLASSES)))
+    for row, (names, values) in enumerate(zip(labels, shares, strict=True)):
+        found[row, class_numbers([name.removeprefix("__label__") for name in names])] = values
+    return found / found.sum(1, keepdims=True)
+
+
+def _one_line(text: str) -> str:
+    # fastText reads a text a line, and a lone surrogate is no UTF-8.
+    return " ".join(text.lower().encode("utf-8", "replace").decode().split())
+
+
 def _in_order(probabilities: np.ndarray, names: Sequence[str]) -> np.ndarray:
     columns = list(names)
     return probabilities[:, [columns.index(name) for name in CLASSES]]
-
-
-# -- robustness
-
-
-def typo_curve(
-    predict: Callable[[list[str]], np.ndarray],
-    frame: pd.DataFrame,
-    shares: Sequence[float] = (0.0, 0.02, 0.05, 0.1, 0.2),
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Return a row a share of letters with a typo: share, balanced_accuracy."""
-    rows = []
-    for share in shares:
-        rng = np.random.default_rng(seed)
-        texts = [with_typos(text, share, rng) for text in frame["text"]]
-        found = measures(frame["label"], predict(texts))
-        rows.append({"share": share, "balanced_accuracy": found["balanced_accuracy"]})
-    return pd.DataFrame(rows)
 
 
 # -- the verdict

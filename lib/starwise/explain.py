@@ -111,8 +111,8 @@ class _Watched:
         shared = {id(t): t for t in (*network.parameters(), *network.buffers())}
         self.network = copy.deepcopy(network, shared).eval()
         self.lock = threading.Lock()
-        self.looked_up: list[Tensor] = []  # what each table was asked for, (1, length)
-        self.signals: list[Tensor] = []  # what it answered, (1, length, width)
+        self.looked_up: list[Tensor] = []  # rows asked of each table, (1, length) or (1, length, n)
+        self.signals: list[Tensor] = []  # what it answered, the same with (..., width)
         layers = list(self.network.modules())
         tables = [layer for layer in layers if isinstance(layer, nn.Embedding)]
         for table in tables:
@@ -139,11 +139,12 @@ class _Watched:
         device = next(self.network.parameters()).device
         return self.network(torch.from_numpy(ids).to(device))
 
-    def _find_reaches(self) -> list[list[int]]:
-        """Return, for each table, where a character enters it, relative to its own position.
+    def _find_reaches(self) -> list[list[list[int]]]:
+        """Return, for each table and each row looked up in it at a position, a list of offsets.
 
-        [0] for a table of characters; [0, 1, 2] for n-grams of three, kept where they end. Found
-        by changing one character and looking which look-ups change.
+        They say where a character enters, relative to its own position: [0] for a table of
+        characters, [0, 1, 2] for n-grams of three that are kept where they end. Found by changing
+        one character and looking which look-ups change.
         """
         plain = "abcdefghijklmnopqrstuvwxyz" * 3
         middle = len(plain) // 2
@@ -152,9 +153,9 @@ class _Watched:
         self._forward(plain[:middle] + "!" + plain[middle + 1 :])
         reaches = []
         for one, other in zip(before, self.looked_up, strict=True):
-            changed = (one != other).flatten(2).any(2) if one.dim() > 2 else one != other
-            reaches.append([int(place) - middle for place in changed[0].nonzero().flatten()])
-        return [reach or [0] for reach in reaches] or [[0]]
+            changed = (one != other).reshape(len(plain), -1).T.cpu()
+            reaches.append([(row.nonzero()[:, 0] - middle).tolist() or [0] for row in changed])
+        return reaches or [[[0]]]
 
     def effects(self, text: str, temperature: float) -> np.ndarray:
         """Return the estimated effect of each id of a text, (ids,)."""
@@ -165,12 +166,14 @@ class _Watched:
             signals = [signal.detach() for signal in self.signals]
         length = len(self.network.config.encoder.ids(text))
         total = np.zeros(length)
-        for signal, slope, reach in zip(signals, slopes, self.reaches, strict=True):
-            signal, slope = signal[:, :length].flatten(2), slope[:, :length].flatten(2)
-            moved = (slope * (signal - signal.mean(1, keepdim=True))).sum(2)[0].cpu().numpy()
-            for offset in reach:  # an n-gram's effect is shared out among its characters
-                start, end = max(0, -offset), min(length, length - offset)
-                total[start:end] += moved[start + offset : end + offset] / len(reach)
+        for signal, slope, reaches in zip(signals, slopes, self.reaches, strict=True):
+            signal, slope = signal[0, :length], slope[0, :length]
+            moved = slope * (signal - signal.mean(0))
+            moved = moved.reshape(length, len(reaches), -1).sum(2).T.cpu().numpy()
+            for row, reach in zip(moved, reaches, strict=True):
+                for offset in reach:  # an n-gram's effect is shared out among its characters
+                    start, end = max(0, -offset), min(length, length - offset)
+                    total[start:end] += row[start + offset : end + offset] / len(reach)
         return total
 
 

@@ -282,7 +282,8 @@ def load(folder: Path) -> tuple[ArticleNetwork | CompactNetwork, dict[str, Any]]
                    for name, tensor in load_tensors(weights).items()}  # fmt: skip
         network.load_state_dict(tensors)
     except Exception as error:  # whatever a damaged description can lead to
-        raise ModelError(f"{folder} does not describe its own weights: {error}") from None
+        told = " ".join(str(error).split())  # torch tells it in many lines
+        raise ModelError(f"{folder} does not describe its own weights: {told}") from None
     return network.eval(), card
 
 

@@ -248,17 +248,24 @@ def loss_curve(
 
 
 def ladder(table: pd.DataFrame, best: float | None = None) -> Figure:
-    """Balanced accuracy of each model; table: title, balanced_accuracy, in drawing order."""
+    """Balanced accuracy of each model with its interval.
+
+    table: name, title, balanced_accuracy, low, high, in drawing order.
+    """
     figure, axes = plt.subplots(figsize=(5, 0.9 + 0.36 * len(table)))
     colours = [PALETTE["good"] if name == "network" else QUIET for name in table["name"]]
-    bars = axes.barh(table["title"], table["balanced_accuracy"], color=colours)
-    values = [f"{value:.3f}" for value in table["balanced_accuracy"]]
-    axes.bar_label(bars, values, padding=-32, color="white")  # inside: a line stands outside
+    value = table["balanced_accuracy"]
+    axes.barh(table["title"], value, color=colours)
+    reach = [value - table["low"], table["high"] - value]
+    axes.errorbar(value, table["title"], xerr=reach, fmt="none", ecolor=INK, capsize=3)
+    for place, (number, low) in enumerate(zip(value, table["low"], strict=True)):
+        # Inside the bar and left of the interval: the line of the best possible stands outside.
+        axes.text(low - 0.015, place, f"{number:.3f}", ha="right", va="center", color="white")
     if best is not None:
         axes.axvline(best, color=PALETTE["average"], linewidth=2)
         axes.text(best, -0.75, f"best possible {best:.3f}", ha="right", fontsize=8)
     axes.invert_yaxis()
-    axes.set(xlabel="balanced accuracy on the test reviews", xlim=(0, 1))
+    axes.set(xlabel="balanced accuracy on the test reviews (line: 95% interval)", xlim=(0, 1))
     axes.tick_params(left=False)
     return figure
 
@@ -322,4 +329,106 @@ def typo_curves(curves: dict[str, pd.DataFrame]) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(xlabel="letters with a typo", ylabel="balanced accuracy")
     axes.legend()
+    return figure
+
+
+def prefixes(table: pd.DataFrame) -> Figure:
+    """How well half-written texts are read, and how honestly.
+
+    table: share (of the text), balanced_accuracy, ece, luck.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8))
+    left.plot(table["share"], table["balanced_accuracy"], color=PALETTE["good"], marker="o")
+    left.set(ylabel="balanced accuracy", ylim=(1 / 3, 1))
+    right.plot(table["share"], table["ece"], color=PALETTE["good"], marker="o", label="network")
+    right.fill_between(
+        table["share"], table["luck"], color=QUIET, alpha=0.35, label="luck alone, 95 of 100"
+    )
+    right.set(ylabel="calibration error", ylim=(0, None))
+    right.legend()
+    for axes in (left, right):
+        axes.set(xlabel="share of the text that is there", xticks=table["share"])
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    figure.tight_layout()
+    return figure
+
+
+def parts(table: pd.DataFrame, kind: str, rows: str = "reviews") -> Figure:
+    """Accuracy in each part with its interval; table: accuracy, low, high, `rows`, by part."""
+    figure, axes = plt.subplots(figsize=(5, 1.0 + 0.26 * len(table)))
+    names = [f"{name}  ({count:,})" for name, count in table[rows].items()]
+    reach = [table["accuracy"] - table["low"], table["high"] - table["accuracy"]]
+    axes.errorbar(table["accuracy"], names, xerr=reach, fmt="o", color=PALETTE["good"], capsize=3)
+    axes.invert_yaxis()
+    axes.set(xlabel="accuracy (line: 95% interval)", ylabel=f"{kind} ({rows})", xlim=(None, 1.01))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.grid(axis="y", color=QUIET, alpha=0.25)
+    return figure
+
+
+def learning_curve(table: pd.DataFrame) -> Figure:
+    """Balanced accuracy against reviews learned from; table: reviews, model, balanced_accuracy.
+
+    The first model is drawn solid, as ours.
+    """
+    figure, axes = plt.subplots()
+    styles = [(PALETTE["good"], "-"), (QUIET, "--"), (PALETTE["average"], ":")]
+    groups = table.groupby("model", sort=False)
+    for (name, rows), (colour, line) in zip(groups, styles, strict=False):
+        axes.plot(
+            rows["reviews"], rows["balanced_accuracy"], line, color=colour, marker="o", label=name
+        )
+    axes.set(xscale="log", xlabel="reviews learned from", ylabel="balanced accuracy")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.legend()
+    return figure
+
+
+def explanation(text: str, effects: dict[str, np.ndarray], width: int = 58) -> Figure:
+    """A text once for each way to explain it, its letters on the colour of their effect.
+
+    effects: for each title an effect a character, (len(text),); above 0 is towards good. A space
+    without effect is left blank; every way has its own scale, told in its title.
+    """
+    starts = _broken_lines(text, width)
+    rows = len(effects) * (len(starts) + 2)
+    figure, axes = plt.subplots(figsize=(0.115 * width, 0.24 * rows))
+    line = 0
+    for title, values in effects.items():
+        strongest = max(1e-12, np.abs(values).max())
+        axes.text(0, line, f"{title} (strongest: {strongest:.3f})", va="center", fontsize=8)
+        for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
+            for place in range(start, end):
+                colour = PALETTE["good" if values[place] > 0 else "bad"]
+                spot = (place - start, line + number + 0.5)
+                strength = 0.85 * abs(values[place]) / strongest
+                axes.add_patch(plt.Rectangle(spot, 1, 1, color=colour, alpha=strength, lw=0))
+                axes.text(spot[0] + 0.5, spot[1] + 0.5, text[place].strip() and text[place],
+                          ha="center", va="center", family="monospace", fontsize=8)  # fmt: skip
+        line += len(starts) + 2
+    axes.set(xlim=(0, width), ylim=(rows - 1, -0.6))
+    axes.axis("off")
+    return figure
+
+
+def _broken_lines(text: str, width: int) -> list[int]:
+    """Return where each line of a text begins, broken at spaces, at most `width` long."""
+    starts = [0]
+    while len(text) - starts[-1] > width:
+        space = text.rfind(" ", starts[-1] + 1, starts[-1] + width)
+        starts.append(space + 1 if space > 0 else starts[-1] + width)
+    return starts
+
+
+def agreement(quick: np.ndarray, true: np.ndarray, names: Sequence[str]) -> Figure:
+    """The gradient's estimate of each word's effect against what hiding the word does."""
+    figure, axes = plt.subplots(figsize=(4.4, 3.2))
+    colours = np.where(true > 0, PALETTE["good"], PALETTE["bad"])
+    axes.scatter(quick, true, c=colours, s=18, alpha=0.8, edgecolor="white", linewidth=0.5)
+    for place in np.argsort(-np.abs(true))[:6]:
+        axes.annotate(names[place], (quick[place], true[place]), xytext=(4, 3),
+                      textcoords="offset points", fontsize=7)  # fmt: skip
+    axes.axhline(0, color=QUIET, linewidth=0.8)
+    axes.axvline(0, color=QUIET, linewidth=0.8)
+    axes.set(xlabel="the gradient's estimate (sentiment)", ylabel="hiding the word (sentiment)")
     return figure

@@ -3,13 +3,9 @@
 scorer = Scorer.load()
 scorer.score("Arrived broken, and nobody answers.")
 # Score(sentiment=0.06, stars=1, label='bad', probabilities={...}, model='bundled')
-
-starwise score reviews.csv --text-column comment --output scored.csv
 """
 
-import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +16,8 @@ import torch
 
 from starwise import model
 from starwise.classes import CLASSES
-from starwise.errors import StarwiseError
 from starwise.model import ModelError
-from starwise.paths import Outputs, whole_file
+from starwise.paths import Outputs
 from starwise.predict import predict_logits, softmax
 
 if TYPE_CHECKING:
@@ -30,6 +25,7 @@ if TYPE_CHECKING:
 
 ADDED = (*CLASSES, "sentiment", "stars")  # the columns that scoring adds to a table
 BUNDLED = Path(__file__).parent / "bundled"
+BATCH_CHARACTERS = 10_000  # the most that is read at once, padding included
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,11 @@ class Scorer:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Return P(bad), P(average), P(good) of each text, shape (len(texts), 3), float64."""
-        logits = predict_logits(self.network, list(texts)).astype(float)
+        texts = list(texts)
+        # Long texts go in small batches: what the network keeps meanwhile stays the same.
+        longest = max([1, *map(len, texts)])
+        batch_size = max(4, min(64, BATCH_CHARACTERS // longest))
+        logits = predict_logits(self.network, texts, batch_size).astype(float)
         return softmax(logits / self.temperature)
 
     def score(self, text: str) -> Score | None:
@@ -117,54 +117,3 @@ def serving_folder(outputs: Outputs | None = None) -> Path:
             "serve the bundled model"
         ) from None
     return BUNDLED if name == "bundled" else outputs.models / name
-
-
-def read_table(path: Path) -> "pd.DataFrame":
-    """Return a CSV or parquet file as a table; raises StarwiseError in a sentence."""
-    import pandas as pd
-
-    path = Path(path)
-    try:
-        if path.suffix in {".parquet", ".pq"}:
-            return pd.read_parquet(path)
-        return pd.read_csv(path, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise StarwiseError(f"there is no file {path}") from None
-    except (OSError, ValueError) as error:
-        raise StarwiseError(f"{path} cannot be read as a table: {error}") from None
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="CSV or parquet file of reviews")
-    parser.add_argument("--text-column", required=True, help="the column that holds the texts")
-    parser.add_argument("--output", type=Path, required=True, help="CSV or parquet file to write")
-    parser.add_argument("--model", type=Path, help="a model folder (default: the serving model)")
-
-
-def main(args: argparse.Namespace) -> int:
-    table = read_table(args.file)
-    if args.text_column not in table.columns:
-        raise StarwiseError(
-            f"{args.file} has no column {args.text_column!r}; it has {', '.join(map(str, table))}"
-        )
-    if args.output.suffix not in {".csv", ".parquet", ".pq"}:
-        raise StarwiseError(f"--output {args.output} must end in .csv or .parquet")
-    taken = [column for column in ADDED if column in table.columns]
-    if taken:
-        raise StarwiseError(
-            f"{args.file} already has a column {taken[0]!r}, which scoring would lose: rename it"
-        )
-    torch.set_num_threads(os.cpu_count() or 1)
-    scorer = Scorer.load(args.model)
-    scores = scorer.frame(table[args.text_column].tolist())
-    for column in scores:
-        table[column] = scores[column].set_axis(table.index)
-    with whole_file(args.output) as temporary:
-        if args.output.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
-    scored = int(scores["sentiment"].notna().sum())
-    silent = f" ({len(table) - scored:,} without text)" if scored < len(table) else ""
-    print(f"scored {scored:,} reviews{silent} with {scorer.name} into {args.output}")
-    return 0

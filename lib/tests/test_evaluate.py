@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from reviews import tiny_reviews
 
-from starwise import checks, evaluate
+from starwise import chance, checks, evaluate, stress
 from starwise.sampling import disturb, epoch_batches, with_typos
 from starwise.score import BUNDLED, Scorer
 
@@ -70,7 +70,7 @@ def test_typos_change_about_the_share_of_letters_asked_for():
 def test_a_typo_curve_starts_without_typos_and_falls():
     test = tiny_reviews(150, seed=2)
     bag = evaluate.fit_bag_of_words(tiny_reviews(600, seed=1))
-    curve = evaluate.typo_curve(lambda texts: evaluate.bag_of_words(bag, texts), test)
+    curve = stress.typo_curve(lambda texts: evaluate.bag_of_words(bag, texts), test)
     assert curve["share"].iloc[0] == 0
     assert curve["balanced_accuracy"].iloc[-1] < curve["balanced_accuracy"].iloc[0]
 
@@ -118,12 +118,20 @@ def bundled():
     return Scorer.load(BUNDLED)
 
 
-def test_the_bundled_model_reads_plain_sentences(bundled):
-    table = checks.plain_sentences(bundled)
-    assert table["right"].mean() >= 0.75
-    opposite = {("bad", "good"), ("good", "bad")}
-    pairs = zip(table["expected"], table["label"], strict=True)
-    assert sum(pair in opposite for pair in pairs) <= 2
+def test_the_sentences_are_many_balanced_in_every_group_and_all_different():
+    table = checks.sentences()
+    assert len(table) >= 150 and table["sentence"].is_unique
+    counts = table.groupby(["group", "expected"]).size().unstack()
+    assert set(counts.columns) == {"bad", "average", "good"}
+    assert (counts.nunique(axis=1) == 1).all()
+
+
+def test_the_bundled_model_reads_plain_english(bundled):
+    groups = checks.by_group(checks.plain_sentences(bundled))
+    assert groups["right"]["all"] >= 0.65
+    assert groups["opposite"]["all"] <= 0.12
+    assert groups["right"]["plain"] >= 0.75
+    assert groups["opposite"]["plain"] <= 0.05
 
 
 def test_small_edits_hardly_change_its_mind(bundled):
@@ -132,3 +140,75 @@ def test_small_edits_hardly_change_its_mind(bundled):
 
 def test_better_sentences_get_a_better_sentiment(bundled):
     assert checks.direction(bundled)["right"].mean() >= 0.75
+
+
+# -- how far luck goes, and where reading gets harder
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for seed in range(60):
+        truth = rng.integers(3, size=300)
+        found = np.where(rng.random(300) < 0.8, truth, (truth + 1) % 3)
+        labels = np.array(["bad", "average", "good"])[truth]
+        low, high = chance.intervals(labels, _sure(*found), seed=seed)["balanced_accuracy"]
+        inside += low <= 0.8 <= high
+    assert inside >= 50
+
+
+def test_companies_that_differ_widen_the_interval():
+    labels = ["good"] * 200 + ["bad"] * 200
+    found = _sure(*([2] * 100 + [0] * 300))
+    company = np.repeat(list("abcdefgh"), 50)
+    wide, narrow = chance.intervals(labels, found, company), chance.intervals(labels, found)
+    assert np.ptp(wide["accuracy"]) > 2 * np.ptp(narrow["accuracy"])
+
+
+def test_mcnemar_looks_only_at_where_two_models_differ():
+    labels = ["good"] * 20
+    first, second = _sure(*[2] * 20), _sure(*([0] * 10 + [2] * 10))
+    duel = chance.mcnemar(labels, first, second)
+    assert (duel["only_first"], duel["only_second"]) == (10, 0)
+    assert duel["p"] == pytest.approx(2 / 2**10)
+    assert chance.mcnemar(labels, first, first)["p"] == 1
+
+
+def test_wilsons_interval_stays_between_nothing_and_all():
+    assert chance.wilson(0, 10)[0] == 0
+    assert chance.wilson(10, 10)[1] == 1
+
+
+def test_honest_forecasts_of_unequal_classes_stay_within_luck():
+    rng = np.random.default_rng(0)
+    truth = rng.choice(3, p=[0.2, 0.2, 0.6], size=3000)
+    logits = rng.normal(size=(3000, 3))
+    logits[np.arange(3000), truth] += 1.0  # for equal classes, softmax of these is honest
+    honest = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    frame = pd.DataFrame({"text": ["a text"] * 3000})
+    frame["label"] = np.array(["bad", "average", "good"])[truth]
+    row = stress.prefix_curve(lambda texts: honest, frame, shares=(1.0,)).iloc[0]
+    assert row["ece"] < row["luck"]
+    boasting = honest**4 / (honest**4).sum(1, keepdims=True)
+    row = stress.prefix_curve(lambda texts: boasting, frame, shares=(1.0,)).iloc[0]
+    assert row["ece"] > row["luck"]
+
+
+def test_parts_of_like_many_texts_are_measured_one_by_one():
+    frame = tiny_reviews(90, seed=1)
+    right = np.eye(3)[frame["label"].map({"bad": 0, "average": 1, "good": 2})]
+    parts = stress.by_part(frame, right, stress.length_part(frame["text"]))
+    assert parts["reviews"].sum() == 90 and (parts["accuracy"] == 1).all()
+
+
+def test_one_class_and_three_rows_have_defined_measures():
+    found = evaluate.measures(["good"] * 3, _sure(2, 2, 0))
+    assert all(np.isfinite(value) for value in found.values())
+    assert chance.intervals(["good"] * 3, _sure(2, 2, 0))["accuracy"][1] <= 1
+
+
+def test_fasttext_learns_where_it_is_installed():
+    pytest.importorskip("fasttext")
+    train, test = tiny_reviews(600, seed=1), tiny_reviews(90, seed=2)
+    found = evaluate.fasttext(train, [*test["text"], "\ud800", ""])[:90]
+    assert evaluate.measures(test["label"], found)["balanced_accuracy"] > 0.5

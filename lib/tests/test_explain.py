@@ -8,7 +8,7 @@ import torch
 from scipy.stats import spearmanr
 
 from starwise import model
-from starwise.checks import PLAIN
+from starwise.checks import sentences
 from starwise.explain import Effect, explain, gradient, hiding, words
 from starwise.score import BUNDLED, Scorer
 
@@ -45,8 +45,8 @@ def test_an_effect_is_what_hiding_the_word_does_to_the_score(scorer):
 
 
 def test_the_gradient_ranks_words_much_as_hiding_them_does(scorer):
-    sentences = [*sum(PLAIN.values(), ()), *LAMP.split(". ")]
-    texts = [" ".join(sentences[start::9]) for start in range(9)]
+    lines = sentences()["sentence"].tolist()
+    texts = [" ".join(lines[start::20]) for start in range(12)]
     agreement, kept = [], []
     for text in texts:
         spans = words(text)

@@ -1,14 +1,20 @@
-"""Scores: defined for every text, monotone, and the command that scores a file."""
+"""Scores: defined for every text, monotone, the same in any company; damaged models are refused."""
 
+import hashlib
 import json
+import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+import torch
 
 from starwise import cli, model
+from starwise.checks import sentences
 from starwise.model import ModelError
 from starwise.score import BUNDLED, Scorer, sentiment_of, serving_folder, stars_of
+from starwise.text import pad
 
 
 @pytest.fixture(scope="module")
@@ -86,56 +92,150 @@ def test_the_verdict_decides_which_model_serves(own_outputs):
         serving_folder(own_outputs)
 
 
-# -- starwise score
+# -- one text, a batch, any padding
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_the_score_command_adds_the_five_columns(tmp_path, suffix, capsys):
-    reviews = pd.DataFrame({"who": ["A", "B", "C"], "comment": ["I love it", "", "Awful, broken"]})
-    source, target = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
-    reviews.to_csv(source, index=False) if suffix == ".csv" else reviews.to_parquet(source)
-    arguments = ["score", str(source), "--text-column", "comment", "--output", str(target)]
-    assert cli.main(arguments) == 0
-    scored = pd.read_csv(target) if suffix == ".csv" else pd.read_parquet(target)
-    assert list(scored) == ["who", "comment", "bad", "average", "good", "sentiment", "stars"]
-    assert scored["stars"].isna().tolist() == [False, True, False]
-    assert scored["sentiment"][0] > scored["sentiment"][2]
-    assert "scored 2 reviews (1 without text)" in capsys.readouterr().out
+def _random_texts(rows, seed=0):
+    """Texts of all lengths: words of the sentences, noise, emoji, other scripts."""
+    rng = np.random.default_rng(seed)
+    known = " ".join(sentences()["sentence"]).split()
+    odd = ["😍", "👩‍👩‍👧", "ß", "naïve", "很好", "\n", "!!!", "\ud800", "\x00", "İ", "…"]
+    texts = []
+    for _ in range(rows):
+        words = rng.choice(known, size=int(rng.lognormal(2.5, 1.1)) + 1).tolist()
+        for place in rng.integers(len(words), size=rng.integers(3)):
+            words[place] = odd[rng.integers(len(odd))]
+        texts.append(" ".join(words))
+    return [*texts, "good " * 1_000, "x"]
+
+
+def test_a_text_scores_the_same_alone_in_a_batch_and_in_any_order(scorer):
+    texts = _random_texts(300)
+    together = scorer.probabilities(texts)
+    alone = np.concatenate([scorer.probabilities([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    order = np.random.default_rng(1).permutation(len(texts))
+    shuffled = scorer.probabilities([texts[place] for place in order])
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-5)
+
+
+def test_a_text_scores_the_same_with_any_padding(scorer):
+    network, encoder = scorer.network, scorer.network.config.encoder
+    for text in _random_texts(60, seed=2):
+        ids = encoder.ids(text)
+        with torch.inference_mode():
+            plain, *padded = (
+                (network(torch.from_numpy(pad([ids], len(ids) + more))) / scorer.temperature)
+                .softmax(1)
+                .numpy()
+                for more in (0, 1, 2, 7, 64, 1_500)
+            )
+        for one in padded:
+            np.testing.assert_allclose(one, plain, atol=1e-5)
+
+
+def test_the_number_of_threads_does_not_change_a_score(scorer):
+    texts = _random_texts(100, seed=3)
+    threads = torch.get_num_threads()
+    found = []
+    for number in (1, 2):
+        torch.set_num_threads(number)
+        found.append(scorer.probabilities(texts))
+    torch.set_num_threads(threads)
+    np.testing.assert_allclose(*found, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    "text", ["", "x", "\u4e00" * 50, "\ud800", "q" * 100_000, "so good " * 12_500]
+)
+def test_hostile_lengths_and_letters_have_a_defined_result_in_bounded_work(scorer, text):
+    probabilities = scorer.probabilities([text])
+    assert probabilities.shape == (1, 3)
+    assert np.isfinite(probabilities).all()
+    assert probabilities.sum() == pytest.approx(1)
+    table = scorer.frame([text])
+    assert table["sentiment"].isna()[0] == (not text.strip())
+
+
+# -- a model that cannot be trusted
+
+
+def _damaged(folder: Path, damage: str, canary: Path) -> Path:
+    """Copy the bundled model and damage it."""
+    shutil.copytree(BUNDLED, folder)
+    weights, described = folder / "model.safetensors", folder / "model.json"
+    data, card = bytearray(weights.read_bytes()), json.loads(described.read_text())
+    match damage:
+        case "truncated":
+            data = data[: len(data) // 2]
+        case "empty":
+            data = bytearray()
+        case "one bit flipped":
+            data[len(data) // 2] ^= 4
+        case "another architecture":
+            card["config"]["channels"] += 8
+        case "another alphabet":
+            card["config"]["alphabet"] = "article"
+        case "a pickle" | "a pickle vouched for":
+            data = bytearray(pickle.dumps(_Canary(canary)))
+            if damage == "a pickle vouched for":
+                card["sha256"] = hashlib.sha256(data).hexdigest()
+        case "a description that is a pickle":
+            described.write_bytes(pickle.dumps(_Canary(canary)))
+            return folder
+    weights.write_bytes(data)
+    described.write_text(json.dumps(card))
+    return folder
+
+
+class _Canary:
+    """Unpickled, it writes a file: the proof that something of the model was run."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.write_text, (self.path, "I was run"))
+
+
+@pytest.mark.parametrize(
+    "damage",
     [
-        ({"--text-column": "text"}, "has no column 'text'; it has comment"),
-        ({"--output": "out.xlsx"}, "must end in .csv or .parquet"),
-        ({"--model": "nowhere"}, "holds no model"),
+        "truncated",
+        "empty",
+        "one bit flipped",
+        "another architecture",
+        "another alphabet",
+        "a pickle",
+        "a pickle vouched for",
+        "a description that is a pickle",
     ],
 )
-def test_the_score_command_refuses_in_one_sentence(tmp_path, capsys, change, sentence):
-    source = tmp_path / "in.csv"
-    source.write_text("comment\nfine\n")
-    options = {"--text-column": "comment", "--output": str(tmp_path / "out.csv"), **change}
-    assert cli.main(["score", str(source), *sum(options.items(), ())]) == 2
+def test_a_model_that_cannot_be_trusted_is_refused_and_the_former_one_serves(
+    scorer, tmp_path, capsys, damage
+):
+    canary = tmp_path / "canary"
+    folder = _damaged(tmp_path / "model", damage, canary)
+    before = scorer.score("I love it")
+    with pytest.raises(ModelError) as refused:
+        Scorer.load(folder)
+    assert str(folder) in str(refused.value) and "\n" not in str(refused.value)
+    # On the command line: the same sentence, no output, and an earlier output stays.
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("text\nfine\n")
+    output.write_text("an earlier result")
+    options = ["--text-column", "text", "--output", str(output), "--model", str(folder)]
+    assert cli.main(["score", str(source), *options]) == 2
     told = capsys.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
-    assert not (tmp_path / "out.csv").exists()
+    assert "starwise score: " in told and "Traceback" not in told
+    assert output.read_text() == "an earlier result"
+    assert not canary.exists()
+    assert scorer.score("I love it") == before
 
 
-def test_the_score_command_does_not_overwrite_a_column(tmp_path, capsys):
-    source = tmp_path / "in.csv"
-    source.write_text("comment,stars\nfine,1\n")
-    output = tmp_path / "out.csv"
-    arguments = ["score", str(source), "--text-column", "comment", "--output", str(output)]
-    assert cli.main(arguments) == 2
-    assert "already has a column 'stars'" in capsys.readouterr().err
-    assert not output.exists()
-
-
-def test_the_score_command_says_when_there_is_no_file(tmp_path, capsys):
-    arguments = ["score", str(tmp_path / "no.csv"), "--text-column", "a", "--output", "o.csv"]
-    assert cli.main(arguments) == 2
-    assert "there is no file" in capsys.readouterr().err
+def test_the_canary_would_sing(tmp_path):
+    pickle.loads(pickle.dumps(_Canary(tmp_path / "canary")))
+    assert (tmp_path / "canary").exists()
 
 
 def test_the_bundled_weights_are_whole_and_small():

@@ -14,8 +14,16 @@ for sentence in [
 ]:
     print(sentence, network.score(sentence).label)
 
-# 3. Short and long
-short = test["text"].str.len() < test["text"].str.len().median()
-for name, rows_of in [("short", short), ("long", ~short)]:
-    measured = evaluate.measures(test[rows_of]["label"], found[rows_of.to_numpy()])
-    print(name, round(measured["balanced_accuracy"], 3))
+# 3. Enough luck?
+for count in [100, 400]:
+    few = test.sample(count, random_state=seed)
+    places = test.index.get_indexer(few.index)
+    low, high = chance.intervals(few["label"], found[places])["balanced_accuracy"]
+    print(f"{count} reviews: {low:.3f} to {high:.3f}, {high - low:.3f} wide")
+
+# 4. Mislead the explanation
+text = "Awful, terrible, horrible, disgusting and rude. Never again. The worst."
+print(f"sentiment {network.score(text).sentiment:.3f}")
+for effect in explain.explain(network, text):
+    print(f"{text[effect.start : effect.end]:<12}{effect.effect:+.3f}")
+# Each word is backed by the others: one would have to hide several at once.

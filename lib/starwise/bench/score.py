@@ -1,0 +1,77 @@
+"""The command `starwise score` on a file, against the article's `predict` on the same rows.
+
+The article reads one review after the other: a list search and a row of an identity matrix for each
+character, then the network. Ours is the whole command in a process of its own, its start included.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from starwise import model
+from starwise.bench import Measure, per_second
+from starwise.bench.model import _article_one_hot
+from starwise.practice.world import make_world
+from starwise.score import BUNDLED
+
+TITLE = "a CSV of practice reviews, the article's predict -> starwise score"
+ROWS = 8_000  # of the small file; the large one has ten times as many
+
+
+def measures(seconds: float) -> Iterator[Measure]:
+    texts = [r.text for r in make_world(seed=0, companies=40, reviews=ROWS + 400).reviews if r.text]
+    texts = texts[:ROWS]
+    with tempfile.TemporaryDirectory() as folder:
+        _seconds, small = _command(Path(folder), texts)
+        taken, large = _command(Path(folder), texts * 10)
+    yield per_second(
+        "reviews/s, the command with its start",
+        _article_rate(texts, seconds),
+        10 * len(texts) / taken,
+        "at least 20 times",
+    )
+    yield Measure(
+        f"peak memory in MB, {len(texts):,} -> {10 * len(texts):,} rows",
+        f"{small:,.0f}",
+        f"{large:,.0f}",
+        f"{large / small:.2f} times",
+        "the same",
+    )
+
+
+def _command(folder: Path, texts: list[str]) -> tuple[float, float]:
+    """Return the seconds that scoring a file of these texts takes, and its peak memory in MB."""
+    source = folder / "reviews.csv"
+    pd.DataFrame({"id": range(len(texts)), "text": texts}).to_csv(source, index=False)
+    options = ["--text-column", "text", "--output", str(folder / "scored.csv")]
+    command = [sys.executable, "-m", "starwise", "score", str(source), *options]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, "--model", str(BUNDLED)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _pid, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"starwise score ended with {process.returncode}")
+    kilobyte = 1 if sys.platform == "darwin" else 1024  # macOS tells bytes
+    return seconds, usage.ru_maxrss * kilobyte / 1e6
+
+
+@torch.inference_mode()
+def _article_rate(texts: list[str], seconds: float) -> float:
+    """Return the reviews a second of the article's way, with as many threads as torch takes."""
+    network = model.build("article").eval()
+    start, done = time.perf_counter(), 0
+    while done < 3 or time.perf_counter() - start < seconds:
+        one_hot = _article_one_hot([texts[done % len(texts)]])
+        network.dense(network.convolutions(one_hot.transpose(1, 2)).flatten(1))
+        done += 1
+    return done / (time.perf_counter() - start)
