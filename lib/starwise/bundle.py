@@ -102,7 +102,7 @@ def train_bundle(folder: Path, reviews: Path) -> None:
     network, card = model.load(work)
     made_by_save = {"format", "config", "classes", "parameters", "sha256"}
     card = {key: value for key, value in card.items() if key not in made_by_save}
-    model.save(folder, network, {**card, "name": "bundled"}, half=True)
+    model.save(folder, network, {**card, "name": "bundled"}, packed=True)
     shutil.rmtree(work)
 
 

@@ -2,15 +2,19 @@
 
     history = train(training, validation, Settings(epochs=3), folder, report=print)
 
-`training` and `validation` are tables with the columns text and label. The folder then holds
-model.safetensors and model.json (see starwise.model), and logs that TensorBoard reads. While it
-trains it also holds checkpoint.safetensors; a run that is started again with the same settings
-and data goes on from there and ends with the very same weights as one that was never stopped.
+`training` and `validation` are tables with the columns text and label. Where `training` also has
+columns bad, average and good, those are what the network is to answer (probabilities, rows summing
+to 1) in place of the label alone; where it has a column draws, a row is drawn so often a round.
+The folder then holds model.safetensors and model.json (see starwise.model), and logs that
+TensorBoard reads. While it trains it also holds checkpoint.safetensors; a run that is started again
+with the same settings and data goes on from there and ends with the very same weights as one that
+was never stopped. Started by torchrun, several processes train one network (starwise.together).
 """
 
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 import shutil
 import time
@@ -24,13 +28,14 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from starwise import checkpoint, model
 from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.errors import StarwiseError
 from starwise.predict import fit_temperature, predict_logits
-from starwise.sampling import disturb, epoch_batches
+from starwise.sampling import disturb, drawn_batches, epoch_batches
+from starwise.together import Team, joined
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 10.0  # at most so much work is lost to a kill
@@ -48,11 +53,12 @@ class Settings:
     preset: str = "compact"
     start_from: str = "scratch"  # or the folder of a model of the same preset
     epochs: int = 3
-    reviews_per_epoch: int = 12_000  # drawn in equal parts from the three classes
+    reviews_per_epoch: int = 12_000  # drawn in equal parts from the three classes, or as `draws`
     batch_size: int = 32
     learning_rate: float = 1e-3  # the highest; warmed up to, then lowered along a cosine
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
+    longest: int = 2048  # characters that training reads of a review: its first and last ones
     averaging: float = 0.99  # how much of the averaged weights stays at each step, 0 to 1
     patience: int = 2  # epochs without a better validation loss before stopping
     disturb: bool = True  # typos, cut ends, lower case now and then
@@ -60,7 +66,7 @@ class Settings:
 
 
 def device_of_choice() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Team().device()
 
 
 def train(
@@ -80,14 +86,20 @@ def train(
     """
     _check(training, validation)
     folder = Path(folder)
-    run = _Run(training, validation, settings, folder, report, device or device_of_choice())
-    try:
-        run.fit(on_epoch)
-    except torch.OutOfMemoryError:
-        report("the GPU is out of memory; the CPU goes on from the last checkpoint")
-        run = _Run(training, validation, settings, folder, report, torch.device("cpu"))
-        run.fit(on_epoch)
-    run.finish()
+    with joined() as team:
+        work = (training, validation, settings, folder, report, team)
+        run = _Run(*work, device or team.device())
+        try:
+            run.fit(on_epoch)
+        except torch.OutOfMemoryError:
+            if team.size > 1:  # the others wait for gradients that this one cannot give
+                raise
+            report("the GPU is out of memory; the CPU goes on from the last checkpoint")
+            run = _Run(*work, torch.device("cpu"))
+            run.fit(on_epoch)
+        if team.first:
+            run.finish()
+        team.wait()
     return run.history
 
 
@@ -115,8 +127,9 @@ def _check(training: pd.DataFrame, validation: pd.DataFrame) -> None:
 class _Run:
     """One training run: what is being trained, and how far it has come."""
 
-    def __init__(self, training, validation, settings, folder, report, device):
-        self.settings, self.folder, self.report, self.device = settings, folder, report, device
+    def __init__(self, training, validation, settings, folder, report, team, device):
+        self.settings, self.folder, self.team, self.device = settings, folder, team, device
+        self.report = report if team.first else lambda line: None
         torch.manual_seed(settings.seed)
         if settings.start_from == "scratch":
             self.network = model.build(settings.preset)
@@ -127,16 +140,22 @@ class _Run:
                     f"start_from is a network of preset {self.network.config.preset!r}, "
                     f"not {settings.preset!r}; set start_from to 'scratch'"
                 )
-        self.network.to(device)
+        self.network = team.same(self.network.to(device))
         # The average of the last hundred or so steps reads better than the last step itself, which
         # is still shaken by its batch (Polyak and Juditsky 1992). It is what is validated and kept.
         self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging), use_buffers=True
+            self.network, multi_avg_fn=_averaging(settings.averaging), use_buffers=True
         )
         self.encoder = self.network.config.encoder
         self.texts = training["text"].tolist()
         self.labels = class_numbers(training["label"])
-        self.lengths = training["text"].str.len().to_numpy().clip(1, self.encoder.max_length)
+        soft = set(CLASSES) <= set(training)
+        self.targets = training[list(CLASSES)].to_numpy() if soft else np.eye(3)[self.labels]
+        self.targets = torch.from_numpy(self.targets.astype(np.float32))
+        self.draws = training["draws"].to_numpy() if "draws" in training else None
+        self.longest = min(settings.longest, self.encoder.max_length)
+        self.reading = dataclasses.replace(self.encoder, max_length=self.longest)
+        self.lengths = training["text"].str.len().to_numpy().clip(1, self.longest)
         self.validation_texts = validation["text"].tolist()
         self.validation_labels = class_numbers(validation["label"])
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
@@ -149,8 +168,7 @@ class _Run:
             lr=settings.learning_rate,
             fused=True,
         )
-        per_epoch = len(CLASSES) * (settings.reviews_per_epoch // len(CLASSES))
-        self.batches_per_epoch = -(-per_epoch // settings.batch_size)
+        self.batches_per_epoch = len(self._order(0))
         self.steps = settings.epochs * self.batches_per_epoch
         self.history: list[dict] = []
         self.step = 0  # batches trained on so far, over all epochs
@@ -160,6 +178,9 @@ class _Run:
         self.best_loss = float("inf")
         # Settings and data in one digest: a checkpoint of other work is not continued.
         told = json.dumps(dataclasses.asdict(settings), sort_keys=True).encode()
+        told += self.targets.numpy().tobytes() + (
+            b"" if self.draws is None else self.draws.tobytes()
+        )
         rows = pd.util.hash_pandas_object(training[["text", "label"]], index=False).to_numpy()
         others = pd.util.hash_pandas_object(validation[["text", "label"]], index=False).to_numpy()
         self.digest = hashlib.sha256(told + rows.tobytes() + others.tobytes()).hexdigest()
@@ -168,13 +189,13 @@ class _Run:
     # -- the loop
 
     def fit(self, on_epoch: Callable[[list[dict]], None]) -> None:
-        # Imported here: it takes two seconds and loading a model for scoring does not need it.
-        from torch.utils.tensorboard import SummaryWriter
-
-        if not self._resume():
+        if not self._resume() and self.team.first:
             shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with SummaryWriter(self.folder / "tensorboard", purge_step=self.step) as log:
+        self.team.wait()
+        # What the other processes would log is the same: theirs goes nowhere.
+        place = self.folder / "tensorboard" if self.team.first else os.devnull
+        with _log(place, self.step) as log:
             while self.step < self.steps and not self._stale():
                 self._epoch(log)
                 on_epoch(self.history)
@@ -191,14 +212,7 @@ class _Run:
     def _epoch(self, log) -> None:
         settings = self.settings
         epoch, done = divmod(self.step, self.batches_per_epoch)
-        # Order and noise depend on seed and epoch only, so a resumed run draws the same ones.
-        order = epoch_batches(
-            self.lengths,
-            self.labels,
-            settings.reviews_per_epoch,
-            settings.batch_size,
-            np.random.default_rng([settings.seed, epoch]),
-        )
+        order = self._order(epoch)
         self.network.train()
         started = reported = saved = time.monotonic()
         before, seen_before = self.seconds, self.sums["seen"]
@@ -218,28 +232,46 @@ class _Run:
                 reported = now
                 speed = (self.sums["seen"] - seen_before) / (now - started)
                 self.report(f"{self._progress()}   {speed:,.0f} reviews/s")
-            if now - saved >= CHECKPOINT_SECONDS:
+            if now - saved >= CHECKPOINT_SECONDS and self.team.first:
                 saved = now
                 self._checkpoint()
         self._close_epoch(epoch, log)
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        """Return the batches of an epoch; a resumed run draws the same ones."""
+        settings = self.settings
+        rng = np.random.default_rng([settings.seed, epoch])
+        if self.draws is not None:
+            return drawn_batches(self.lengths, self.draws, settings.batch_size, rng)
+        return epoch_batches(
+            self.lengths, self.labels, settings.reviews_per_epoch, settings.batch_size, rng
+        )
 
     def _train_batch(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
         settings = self.settings
         texts = [self.texts[row] for row in rows]
         if settings.disturb:
             texts = [disturb(text, rng) for text in texts]
-        ids = torch.from_numpy(self.encoder.batch(texts, self.network.fixed_length))
-        targets = torch.from_numpy(self.labels[rows]).to(self.device)
+        # Every process pads to the longest of the whole batch: the batch norms count padding.
+        ids = torch.from_numpy(self.reading.batch(texts, self.network.fixed_length))
+        ids = ids[self.team.part(np.arange(len(rows)))].to(self.device)
+        mine = self.team.part(rows)
+        targets = self.targets[mine].to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(self.step / self.steps)
-        logits = self.network(ids.to(self.device))
+        # What dropout hides depends on the batch and the process, so a resumed run hides the same.
+        torch.manual_seed(int(rng.integers(2**31)) + self.team.number)
+        logits = self.network(ids)
         loss = F.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
+        right = (logits.argmax(1) == torch.from_numpy(self.labels[mine]).to(self.device)).sum()
+        told = torch.stack([loss.detach() * len(mine), right.float()])
+        total, right = self.team.add_up(self.network, len(mine), len(rows), told)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.average.update_parameters(self.network)
-        return loss.item(), int((logits.argmax(1) == targets).sum())
+        return total.item() / len(rows), round(right.item())
 
     def _progress(self) -> str:
         epoch = min(self.step - 1, self.steps - 1) // self.batches_per_epoch + 1
@@ -281,7 +313,8 @@ class _Run:
         if row["validation_loss"] < self.best_loss:
             self.best_loss = row["validation_loss"]
             self.best = {n: t.detach().cpu().clone() for n, t in averaged.state_dict().items()}
-        self._checkpoint()
+        if self.team.first:
+            self._checkpoint()
 
     def finish(self) -> None:
         """Keep the best epoch's weights, calibrate them, and write the model folder."""
@@ -317,10 +350,7 @@ class _Run:
             "average": self.average.state_dict(),
             "best": self.best,
             **{f"optimizer.{number}": state for number, state in optimizer.items()},
-            "random": {"cpu": torch.get_rng_state()},
         }
-        if self.device.type == "cuda":
-            tensors["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
         told = {
             "digest": self.digest,
             "step": self.step,
@@ -350,9 +380,6 @@ class _Run:
         numbers = range(sum(len(group["params"]) for group in groups))
         state = {n: tensors[f"optimizer.{n}"] for n in numbers if f"optimizer.{n}" in tensors}
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        torch.set_rng_state(tensors["random"]["cpu"])
-        if self.device.type == "cuda" and "cuda" in tensors["random"]:
-            torch.cuda.set_rng_state(tensors["random"]["cuda"], self.device)
         self.step, self.sums, self.seconds = told["step"], told["sums"], told["seconds"]
         self.best_loss, self.history = told["best_loss"], told["history"]
         self.report(f"going on from the checkpoint after {self.step:,} of {self.steps:,} batches")
@@ -365,3 +392,26 @@ def _schedule(progress: float) -> float:
     if progress < warm_up:
         return 0.05 + 0.95 * progress / warm_up
     return 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up)))
+
+
+def _averaging(kept: float) -> Callable:
+    """Return the rule of the running average: the first weights, which know nothing, fade fast."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+        share = min(kept, (1 + int(steps)) / (10 + int(steps)))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - share)
+            else:
+                old.copy_(new)
+
+    return update
+
+
+def _log(place: Path | str, step: int):
+    """Return a writer of TensorBoard's files."""
+    # Imported here: it takes two seconds and loading a model for scoring does not need it.
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(place, purge_step=step)
