@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("starwise.batch", "run the notebooks 01-04 one after the other"),
     "practice": ("starwise.practice.server", "serve the practice review site on this machine"),
     "score": ("starwise.score", "score the reviews of a CSV or parquet file"),
+    "pretrain": ("starwise.pretrain", "make the bundled weights from a folder of reviews"),
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
     "bench": ("starwise.bench", "measure speed against the article's way of doing it"),

@@ -43,7 +43,7 @@ class NetworkConfig:
     preset: str  # "compact" or "article"
     alphabet: str  # which alphabet of starwise.text
     max_length: int  # characters kept of a text
-    channels: int = 128  # of every convolution
+    channels: int = 96  # of every convolution
     blocks: int = 2  # residual blocks of two convolutions each (compact)
     character_width: int = 24  # numbers that stand for a character (compact)
     ngrams: tuple[int, ...] = (3, 4, 6, 8)  # lengths of the hashed character n-grams (compact)
@@ -126,9 +126,9 @@ class ResidualBlock(nn.Module):
         # Each block starts as the identity, which steadies the first steps (He et al. 2019, 3.1).
         nn.init.zeros_(self.second_norm.weight)
 
-    def forward(self, signal: Tensor, mask: Tensor) -> Tensor:
-        hidden = F.relu(self.first_norm(self.first(signal))) * mask
-        return F.relu(signal + self.second_norm(self.second(hidden))) * mask
+    def forward(self, signal: Tensor, mask: Tensor | None) -> Tensor:
+        hidden = _masked(F.relu(self.first_norm(self.first(signal))), mask)
+        return _masked(F.relu(signal + self.second_norm(self.second(hidden))), mask)
 
 
 class CompactNetwork(nn.Module):
@@ -172,26 +172,35 @@ class CompactNetwork(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits (batch, 3) of ids (batch, length); padding does not change them."""
         ids = ids.long()
-        mask = (ids != PAD).unsqueeze(2).to(self.first.weight.dtype)
+        mask = (ids != PAD).unsqueeze(2)
+        # Without padding, as of a single text, there is nothing to mask: the same numbers, sooner.
+        mask = None if not self.training and mask.all() else mask.to(self.first.weight.dtype)
         grams = self.tables(hash_ngrams(self.lower[ids], self.ngrams, self.buckets))
         if self.training and self.input_dropout > 0:
             # Whole n-grams are hidden: otherwise the tables learn rare phrases by heart.
             shown = torch.rand(grams.shape[:3], device=grams.device) >= self.input_dropout
             grams = grams * (shown / (1 - self.input_dropout)).unsqueeze(3)
-        signal = torch.cat([self.characters(ids), grams.flatten(2)], dim=2) * mask
-        bag = signal.sum(1) / mask.sum(1).clamp(min=1.0)
-        signal, mask = signal.transpose(1, 2), mask.transpose(1, 2)
-        signal = F.relu(self.first_norm(self.first(signal))) * mask
+        signal = _masked(torch.cat([self.characters(ids), grams.flatten(2)], dim=2), mask)
+        length = ids.shape[1] if mask is None else mask.sum(1).clamp(min=1.0)
+        bag = signal.sum(1) / length
+        signal = signal.transpose(1, 2)
+        mask = None if mask is None else mask.transpose(1, 2)
+        signal = _masked(F.relu(self.first_norm(self.first(signal))), mask)
         # After ReLU nothing is below zero, so padding (zero) never wins a maximum.
         signal = F.max_pool1d(signal, 3, ceil_mode=True)
-        mask = F.max_pool1d(mask, 3, ceil_mode=True)
+        mask = None if mask is None else F.max_pool1d(mask, 3, ceil_mode=True)
         for block in self.blocks:
             signal = block(signal, mask)
         # Besides the maximum, a mean in which the network itself says what weighs how much.
         attention = self.attend(signal.transpose(1, 2)).transpose(1, 2)
-        attention = attention.masked_fill(mask == 0, -1e4).softmax(2)
-        pooled = torch.cat([signal.amax(2), (signal * attention).sum(2), bag], dim=1)
-        return self.classify(self.dropout(pooled))
+        if mask is not None:
+            attention = attention.masked_fill(mask == 0, -1e4)
+        mean = (signal * attention.softmax(2)).sum(2)
+        return self.classify(self.dropout(torch.cat([signal.amax(2), mean, bag], dim=1)))
+
+
+def _masked(signal: Tensor, mask: Tensor | None) -> Tensor:
+    return signal if mask is None else signal * mask
 
 
 def hash_ngrams(ids: Tensor, lengths: Sequence[int], buckets: int) -> Tensor:

@@ -100,11 +100,10 @@ class _SharedBatchNorm(nn.BatchNorm1d):
     def forward(self, signal: Tensor) -> Tensor:
         if not self.training:
             return super().forward(signal)
-        from torch.distributed.nn.functional import all_reduce  # takes gradients along
-
         count = signal.new_full((1,), signal.shape[0] * signal.shape[2])
         sums = torch.cat([signal.sum((0, 2)), signal.square().sum((0, 2)), count])
-        *moments, count = all_reduce(sums).split([self.num_features, self.num_features, 1])
+        summed = _Summed.apply(sums)
+        *moments, count = summed.split([self.num_features, self.num_features, 1])
         mean = moments[0] / count
         variance = moments[1] / count - mean.square()
         with torch.no_grad():
@@ -114,3 +113,19 @@ class _SharedBatchNorm(nn.BatchNorm1d):
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
         return signal * scale[:, None] + shift[:, None]
+
+
+class _Summed(torch.autograd.Function):
+    """The sum over all processes; what each contributed gets the sum of all their gradients."""
+
+    @staticmethod
+    def forward(ctx, numbers: Tensor) -> Tensor:
+        total = numbers.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total

@@ -14,11 +14,12 @@ was never stopped. Started by torchrun, several processes train one network (sta
 import dataclasses
 import hashlib
 import json
-import os
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,9 +194,7 @@ class _Run:
             shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.team.wait()
-        # What the other processes would log is the same: theirs goes nowhere.
-        place = self.folder / "tensorboard" if self.team.first else os.devnull
-        with _log(place, self.step) as log:
+        with self._log() as log:
             while self.step < self.steps and not self._stale():
                 self._epoch(log)
                 on_epoch(self.history)
@@ -204,6 +203,17 @@ class _Run:
                 f"stopped early: the validation loss has not improved for "
                 f"{self.settings.patience} epochs"
             )
+
+    @contextmanager
+    def _log(self):
+        """Give a writer of TensorBoard's files; the other processes would only repeat its lines."""
+        # Imported here: it takes two seconds and loading a model for scoring does not need it.
+        from torch.utils.tensorboard import SummaryWriter
+
+        with tempfile.TemporaryDirectory() as nowhere:
+            place = self.folder / "tensorboard" if self.team.first else nowhere
+            with SummaryWriter(place, purge_step=self.step) as log:
+                yield log
 
     def _stale(self) -> bool:
         losses = [row["validation_loss"] for row in self.history]
@@ -407,11 +417,3 @@ def _averaging(kept: float) -> Callable:
                 old.copy_(new)
 
     return update
-
-
-def _log(place: Path | str, step: int):
-    """Return a writer of TensorBoard's files."""
-    # Imported here: it takes two seconds and loading a model for scoring does not need it.
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(place, purge_step=step)
