@@ -17,8 +17,14 @@ Starwise: collect reviews, learn to read them letter by letter, rate a review as
   ./run_all.sh lab                open JupyterLab to step through the notebooks
   ./run_all.sh practice           browse the practice review site
   ./run_all.sh score FILE ...     score the reviews of a CSV or parquet file
+  ./run_all.sh proxy ...          serve the page to everybody, behind nginx
+  ./run_all.sh env                make .env, the secrets that docker compose reads
   ./run_all.sh bench              measure speed on this machine
-  ./run_all.sh test               run every test (arguments go to pytest)
+  ./run_all.sh report             make the executed notebooks a book to read in a browser
+  ./run_all.sh test [--images] [--cloud]
+                                  run every test; with these, also those that build the
+                                  containers and those of lib/deploy/aws
+  ./run_all.sh lock               renew lib/locks, the versions that images and CI install
 
 Options of a run:
   --corpus FILE                   your own reviews, a CSV or parquet file
@@ -197,6 +203,17 @@ make_venv() {
     must "Making $ENVIRONMENT with $("$base" --version)" "$base" -m venv --clear "$ENVIRONMENT"
 }
 
+PIP=(pip install --no-input --disable-pip-version-check)
+
+# pip_locked NAME...: what lib/locks/NAME.txt lists, each file only if its hash is the one there.
+pip_locked() {
+    local name
+    for name in "$@"; do
+        "${PIP_PYTHON:-$PYTHON}" -m "${PIP[@]}" --no-deps --require-hashes \
+            --requirement "$HERE/lib/locks/$name.txt" || return
+    done
+}
+
 make_conda() {
     local conda verb=create
     conda=$(find_conda) || die "the environment .conda needs conda, which is not on the PATH;" \
@@ -231,8 +248,13 @@ set_up() {
     *)
         "$PYTHON" -m pip --version >/dev/null 2>&1 || make_venv
         prefer_cpu_torch "$PYTHON"
-        must "Installing Starwise and what it needs (some minutes)" "$PYTHON" -m pip install \
-            --no-input --disable-pip-version-check --editable "$HERE/lib[test]"
+        # Set, it takes what lib/locks lists, each file by its hash, as CI does.
+        if [ -n "${STARWISE_LOCKED:-}" ]; then
+            must "Installing the locked versions (some minutes)" pip_locked torch test
+        fi
+        # With the locked setuptools there, no other one is fetched to build with.
+        must "Installing Starwise and what it needs (some minutes)" "$PYTHON" -m "${PIP[@]}" \
+            ${STARWISE_LOCKED:+--no-build-isolation} --editable "$HERE/lib[test]"
         ;;
     esac
     fingerprint >"$STAMP"
@@ -289,6 +311,42 @@ need_servers() {
     say "No Postgres, Redis or nginx of this machine's own: tests that need them skip, saying so."
 }
 
+# ---- The checkers of lib/deploy/aws, in an environment of their own -----------------------------
+
+need_checkers() {
+    local folder=$HERE/.cloud made
+    made=$(cksum <"$HERE/lib/locks/cloud.txt")
+    [ "$(cat "$folder/.starwise-stamp" 2>/dev/null || true)" != "$made" ] || return 0
+    must "Making $folder for the checkers" "$PYTHON" -m venv --clear "$folder"
+    PIP_PYTHON=$folder/bin/python must "Installing the checkers (a minute)" pip_locked cloud
+    printf '%s\n' "$made" >"$folder/.starwise-stamp"
+}
+
+# ---- The secrets that compose.yaml reads --------------------------------------------------------
+
+random_hex() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+
+# Needs no environment: whoever only uses containers has none. Written whole or not at all, and
+# never over another: the password there is the one that the database was made with.
+make_env() {
+    local target=$HERE/.env draft=$HERE/.env.$$
+    if [ -e "$target" ] || [ -L "$target" ]; then
+        die ".env is there already, and the database was made with its password: move it away" \
+            "to have another one made."
+    fi
+    (
+        umask 077
+        sed -e "s/^STARWISE_DB_PASSWORD=.*/STARWISE_DB_PASSWORD=$(random_hex)/" \
+            -e "s/^STARWISE_ADMIN_TOKEN=.*/STARWISE_ADMIN_TOKEN=$(random_hex)/" \
+            -e '1,2d' "$HERE/.env.example" >"$draft"
+    ) || { rm -f "$draft"; die "could not write .env into $HERE."; }
+    # A link is made only where there is nothing: of two at once, one is refused.
+    ln "$draft" "$target" 2>/dev/null || { rm -f "$draft"; die ".env was made just now by another."; }
+    rm -f "$draft"
+    say "Made .env with a password and an administrator's token. Keep it to yourself; next:"
+    say "  docker compose up --detach"
+}
+
 # ---- What was asked ---------------------------------------------------------------------------
 
 command=run
@@ -297,7 +355,12 @@ case ${1:-} in
     usage
     exit
     ;;
-run | test | dashboard | lab | bench | practice | score)
+env)
+    [ $# = 1 ] || die "env takes no arguments: change what it made."
+    make_env
+    exit
+    ;;
+run | test | dashboard | lab | bench | practice | score | proxy | report | lock)
     command=$1
     shift
     ;;
@@ -323,13 +386,29 @@ run)
 test)
     need_browser
     need_servers
+    case " $* " in *' --images '*)
+        if is_debian_root && ! { find_any buildah && find_any debootstrap; }; then
+            step "Installing what builds images" apt_install buildah debootstrap || true
+        fi
+        ;;
+    esac
     cd "$HERE"
+    if [ "${1:-}" = --cloud ]; then
+        shift
+        need_checkers
+    fi
     given=
     for argument in "$@"; do
         [ ! -e "${argument%%::*}" ] || given=yes
     done
     [ -n "$given" ] || set -- "$@" lib/tests
     exec "$PYTHON" -P -m pytest -c lib/pyproject.toml "$@"
+    ;;
+lock)
+    mkdir -p "$HERE/outputs"
+    "$PYTHON" -m uv --version >/dev/null 2>&1 ||
+        must "Installing uv, which writes the locks" "$PYTHON" -m "${PIP[@]}" --editable "$HERE/lib[lock]"
+    exec "$PYTHON" -P "$HERE/lib/locks/renew.py" "$@"
     ;;
 lab)
     [ "$(id -u)" != 0 ] || set -- --allow-root "$@"

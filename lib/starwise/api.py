@@ -12,15 +12,20 @@ import logging
 import os
 import secrets
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi_offline import FastAPIOffline
+from limits import RateLimitItem
 from starlette.exceptions import HTTPException
 
 from starwise import __version__
+from starwise.article_api import form_of, routes, text_or_form
+from starwise.limits import REQUESTS, BodyLimit, Capacity, RateLimit, rate_allowed
 from starwise.messages import (
     DatabaseHealth,
     Health,
@@ -31,47 +36,60 @@ from starwise.messages import (
     Score,
     StoredReview,
     Text,
+    WordEffect,
 )
 from starwise.paths import Outputs
-from starwise.service import InputError, NoModelError, Service, load_scorer
+from starwise.sentences import answer_in_sentences
+from starwise.service import Service, load_scorer
 from starwise.serving import (
-    BodyLimit,
     RequestLog,
     exit_on_sigterm,
+    keep_memory_small,
     listening_socket,
     stop_with_parent,
 )
-from starwise.store import Store, StoreError, UnknownReviewError, UnstorableError
+from starwise.store import Store, StoreError, connections_allowed
+from starwise.watch import watching
 
 # Room for the longest review, whose characters JSON may write as two escapes of six bytes.
 BODY_LIMIT = 128 * 1024  # bytes
-
-# The framework's own refusals are phrases; ours are sentences.
-_PHRASES = {
-    "Not Found": "There is nothing at this address.",
-    "Method Not Allowed": "This address does not take this method.",
-}
+SAVERS = 16  # threads that wait for the database
+SCORERS = 2  # threads that score for somebody who types
 
 
-def create_app(service: Service, admin_token: str = "") -> FastAPI:
+@asynccontextmanager
+async def _few_threads(_: FastAPI) -> AsyncIterator[None]:
+    # More would not be quicker, and each costs memory.
+    to_thread.current_default_thread_limiter().total_tokens = SAVERS
+    yield
+
+
+def create_app(
+    service: Service, admin_token: str = "", rate: RateLimitItem | None = None
+) -> FastAPI:
     """Return the application over `service`.
 
-    `admin_token` opens the administrator's routes to who sends it; empty, they stay closed.
+    `admin_token` opens the administrator's routes to who sends it; empty, they stay closed. `rate`
+    is what one client may ask; None: as much as it likes.
     """
-    problems = {code: {"model": Problem} for code in (413, 422, 503)}
-    # FastAPI's own page of documentation loads its scripts from elsewhere, so it is not served.
-    app = FastAPI(
+    problems = {code: {"model": Problem} for code in (408, 413, 422, 429, 503)}
+    # FastAPI's own page of documentation loads its scripts from elsewhere; this one brings them.
+    app = FastAPIOffline(
+        redoc_url=None,
+        lifespan=_few_threads,
         title="Starwise",
         version=__version__,
         description="Scores reviews letter by letter and keeps them.",
-        docs_url=None,
-        redoc_url=None,
         responses=problems,
     )
     app.add_middleware(BodyLimit, limit=BODY_LIMIT)
+    app.add_middleware(Capacity, requests=REQUESTS)
+    if rate is not None:
+        app.add_middleware(RateLimit, rate=rate)
     app.add_middleware(RequestLog)
-    _answer_in_sentences(app)
+    answer_in_sentences(app)
 
+    scorers = CapacityLimiter(SCORERS)
     bearer = HTTPBearer(auto_error=False, description="The token of STARWISE_ADMIN_TOKEN.")
 
     def administrator(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
@@ -100,13 +118,37 @@ def create_app(service: Service, admin_token: str = "") -> FastAPI:
         if service.scorer is None:
             model = ModelHealth(state="missing", name=None, detail=service.why_no_model)
         else:
-            model = ModelHealth(state="ready", name=service.scorer.name, detail=None)
+            stays = service.why_not_promoted or None
+            model = ModelHealth(state="ready", name=service.scorer.name, detail=stays)
         return Health(model=model, database=database)
 
-    @app.post("/api/predict")
-    def predict(text: Text) -> Score:
-        """Score a text; nothing is stored."""
-        return Score(**service.predict(text.review))
+    @app.post(
+        "/api/predict",
+        response_model=Score | float,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": Text.model_json_schema()},
+                    **form_of(Text),
+                },
+            }
+        },
+    )
+    async def predict(request: Request) -> Score | float:
+        """Score a text; nothing is stored.
+
+        A form, as the article's client sends it, is answered with the sentiment alone.
+        """
+        text, is_form = await text_or_form(request)
+        # In threads of its own: texts are scored also while savers wait for a database.
+        score = await to_thread.run_sync(service.predict, text.review, limiter=scorers)
+        return score["sentiment"] if is_form else Score(**score)
+
+    @app.post("/api/explain")
+    def explain(text: Text) -> list[WordEffect]:
+        """Say which words moved the score of a text, and how far; nothing is stored."""
+        return [WordEffect(**effect) for effect in service.explain(text.review)]
 
     @app.post("/api/reviews", status_code=201, responses={200: {"model": StoredReview}})
     def save(review: Review, response: Response) -> StoredReview:
@@ -130,49 +172,8 @@ def create_app(service: Service, admin_token: str = "") -> FastAPI:
         if not service.store.delete(id):
             raise HTTPException(404, "There is no review with this id.")
 
+    app.include_router(routes(service))
     return app
-
-
-def _answer_in_sentences(app: FastAPI) -> None:
-    """Turn every kind of error into its status and one sentence."""
-    statuses = {
-        InputError: 422,
-        UnstorableError: 422,
-        UnknownReviewError: 422,
-        StoreError: 503,
-        NoModelError: 503,
-    }
-
-    def problem(status: int, detail: str, headers: dict | None = None) -> JSONResponse:
-        return JSONResponse({"detail": detail}, status, headers)
-
-    for kind, status in statuses.items():
-
-        @app.exception_handler(kind)
-        async def sentence(_: Request, error: Exception, status: int = status) -> JSONResponse:
-            return problem(status, str(error))
-
-    @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        detail = _PHRASES.get(str(error.detail), str(error.detail))
-        return problem(error.status_code, detail, error.headers)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        # What was sent is not repeated: it may be a review, or nothing that can be encoded.
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return problem(422, "The body is not JSON.")
-        if len(first["loc"]) == 1:
-            return problem(422, "The body is not a JSON object (Content-Type: application/json).")
-        place = ".".join(str(part) for part in first["loc"][1:] if isinstance(part, str))
-        if first["type"] == "extra_forbidden":
-            return problem(422, "The body has a field that is not known here.")
-        return problem(422, f"{place}: {first['msg']}.")
-
-    @app.exception_handler(Exception)
-    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
-        return problem(500, "Something went wrong here, and it is not your doing.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -183,6 +184,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    # Texts have a thousand lengths, and torch's convolutions keep a program for each.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     import torch
     import uvicorn
 
@@ -195,10 +198,15 @@ def main(args: argparse.Namespace) -> int:
         stop_with_parent()
     # One text at a time: several threads of torch would only wait for one another.
     torch.set_num_threads(1)
-    with listening_socket(args.host, args.port) as bound, database() as address:
-        scorer, why_no_model = load_scorer(Outputs.default())
-        service = Service(scorer, Store(address), why_no_model)
-        app = create_app(service, os.environ.get("STARWISE_ADMIN_TOKEN", ""))
+    keep_memory_small()
+    rate, outputs = rate_allowed(), Outputs.default()
+    with ExitStack() as stack:
+        bound = stack.enter_context(listening_socket(args.host, args.port))
+        address = stack.enter_context(database())
+        scorer, why_no_model = load_scorer(outputs)
+        service = Service(scorer, Store(address, connections_allowed()), why_no_model)
+        app = create_app(service, os.environ.get("STARWISE_ADMIN_TOKEN", ""), rate)
+        stack.enter_context(watching(service, outputs))
         print(f"The service answers at http://{args.host}:{bound.getsockname()[1]}", flush=True)
         config = uvicorn.Config(
             app,

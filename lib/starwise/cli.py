@@ -15,11 +15,15 @@ from starwise.errors import StarwiseError
 # command: (module, one line of help). The module has `add_arguments(parser)` and `main(args)`.
 COMMANDS = {
     "run": ("starwise.batch", "run the notebooks 01-04 one after the other"),
+    "report": ("starwise.report", "make the executed notebooks a book to read in a browser"),
     "practice": ("starwise.practice.server", "serve the practice review site on this machine"),
+    "collect": ("starwise.collect.shared", "read reviews with other crawlers, sharing a queue"),
     "score": ("starwise.score", "score the reviews of a CSV or parquet file"),
     "pretrain": ("starwise.pretrain", "make the bundled weights from a folder of reviews"),
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
+    "page": ("starwise.dashboard.page", "serve the page alone, for a service elsewhere"),
+    "proxy": ("starwise.proxy", "serve pages behind nginx: TLS, limits, visitors who stay"),
     "bench": ("starwise.bench", "measure speed against the article's way of doing it"),
 }
 

@@ -48,6 +48,16 @@ class Score(BaseModel):
     model: str
 
 
+class WordEffect(BaseModel):
+    """How far one word moved the score of its text."""
+
+    start: int = Field(description="Of the word, in code points of the text.")
+    end: int = Field(description="Past its last code point.")
+    effect: float = Field(
+        description="Above 0: towards good. Sentiment with the word less without."
+    )
+
+
 class StoredReview(BaseModel):
     """A row of the reviews table. What the model said is null when none could be asked."""
 

@@ -88,6 +88,8 @@ class ArticleNetwork(nn.Module):
             layers += [nn.Conv1d(inputs, width, kernel), nn.ReLU()]
             layers += [nn.MaxPool1d(3)] if pool else []
         self.symbols = symbols
+        # Hides whole symbols, as the article's trainer can; off unless asked for.
+        self.input_dropout = 0.0
         self.convolutions = nn.Sequential(*layers)
         # (1014 - 96) / 27 = 34 positions are left (section 2.3 of the paper).
         positions = (config.max_length - 96) // 27
@@ -108,7 +110,8 @@ class ArticleNetwork(nn.Module):
         """Return logits (batch, 3) of ids (batch, 1014)."""
         # One-hot without the PAD column: padding is a column of zeros, as in the paper.
         one_hot = F.one_hot(ids.long(), self.symbols + 1)[..., 1:].float()
-        return self.dense(self.convolutions(one_hot.transpose(1, 2)).flatten(1))
+        picture = F.dropout1d(one_hot.transpose(1, 2), self.input_dropout, self.training)
+        return self.dense(self.convolutions(picture).flatten(1))
 
 
 class ResidualBlock(nn.Module):

@@ -48,6 +48,21 @@ class Outputs:
         return self.root / "collection.json"
 
     @property
+    def coverage(self) -> Path:
+        """What came back of each company, and why not more (JSON)."""
+        return self.root / "coverage.json"
+
+    @property
+    def pages(self) -> Path:
+        """Pages of a real site, kept for a day so that a rerun does not ask for them again."""
+        return self.root / ".pages"
+
+    @property
+    def companies_journal(self) -> Path:
+        """What a search for companies has read so far; gone when it is done."""
+        return self.root / "companies.csv.part"
+
+    @property
     def labelled(self) -> Path:
         return self.root / "labelled.parquet"
 
@@ -72,6 +87,11 @@ class Outputs:
     def notebooks(self) -> Path:
         """Executed notebooks, the log of the run."""
         return self.root / "notebooks"
+
+    @property
+    def report(self) -> Path:
+        """The executed notebooks as a book of HTML pages."""
+        return self.root / "report"
 
 
 @contextmanager

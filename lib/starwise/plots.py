@@ -171,27 +171,48 @@ def convolution(text: str, responses: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def loss_curve(history: Sequence[dict], baseline: float | None = None) -> Figure:
-    """Loss and accuracy of training (solid) and validation (dashed) after each epoch."""
-    table = pd.DataFrame(history)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8))
-    seen = table["reviews"] / 1000
-    for axes, measure, unit in [(left, "loss", "loss (nats)"), (right, "accuracy", "accuracy")]:
-        axes.plot(seen, table[measure], color=INK, marker="o", markersize=3, label="training")
-        axes.plot(
-            seen,
-            table[f"validation_{measure}"],
-            color=PALETTE["good"],
-            linestyle="--",
-            marker="o",
-            markersize=3,
-            label="validation",
-        )
+def schedules(progress: Sequence[float], shapes: dict[str, Sequence[float]]) -> Figure:
+    """The learning rate over a run: the share of the highest rate, 0 to 1, of each schedule."""
+    figure, axes = plt.subplots(figsize=(5, 2.4))
+    for (name, shares), line in zip(shapes.items(), ["-", "--", ":", "-."], strict=False):
+        axes.plot(progress, shares, line, color=INK, label=name)
+    axes.set(xlabel="share of the run", ylabel="share of the highest rate", ylim=(0, 1.05))
+    axes.legend()
+    return figure
+
+
+def loss_curve(
+    history: Sequence[dict], baseline: float | None = None, scratch: Sequence[dict] = ()
+) -> Figure:
+    """Loss and accuracy of training (solid) and validation (dashed) after each epoch.
+
+    scratch: the history of the same training from noise, drawn beside it.
+    """
+    figure, panes = plt.subplots(1, 2, figsize=(7, 2.8))
+    runs = [("", history, INK, PALETTE["good"])]
+    if scratch:
+        runs.append((", from noise", scratch, QUIET, QUIET))
+    for axes, measure, unit in zip(
+        panes, ["loss", "accuracy"], ["loss (nats)", "accuracy"], strict=True
+    ):
+        for name, rows, solid, dashed in runs:
+            table = pd.DataFrame(rows)
+            seen = table["reviews"] / 1000
+            line = {"marker": "o", "markersize": 3}
+            axes.plot(seen, table[measure], color=solid, label=f"training{name}", **line)
+            axes.plot(
+                seen,
+                table[f"validation_{measure}"],
+                color=dashed,
+                linestyle="--",
+                label=f"validation{name}",
+                **line,
+            )
         axes.set(xlabel="reviews seen (thousands)", ylabel=unit)
     if baseline is not None:
-        right.axhline(baseline, color=PALETTE["average"], linewidth=1, label="bag of words")
-    right.legend()
-    figure.tight_layout()
+        panes[1].axhline(baseline, color=PALETTE["average"], linewidth=1, label="bag of words")
+    figure.legend(*panes[1].get_legend_handles_labels(), loc="lower center", ncols=3)
+    figure.tight_layout(rect=(0, 0.16, 1, 1))
     return figure
 
 

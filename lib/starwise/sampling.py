@@ -18,14 +18,22 @@ _NEIGHBOURS = {
 
 
 def epoch_batches(
-    lengths: np.ndarray, labels: np.ndarray, reviews: int, batch_size: int, rng: np.random.Generator
+    lengths: np.ndarray,
+    labels: np.ndarray,
+    reviews: int,
+    batch_size: int,
+    rng: np.random.Generator,
+    equal: bool = True,
 ) -> list[np.ndarray]:
-    """Return batches of row numbers for one epoch, each class drawn equally often.
+    """Return batches of row numbers for one epoch.
 
     lengths: characters of each row, (rows,); labels: class numbers, (rows,); reviews: how many
-    rows to draw. A class with too few rows is gone through again, each time in a new order. Rows
-    of a batch are of like length, so little is spent on padding; batches come in random order.
+    rows to draw; equal: each class equally often, not as often as it occurs. A class with too few
+    rows is gone through again, each time in a new order. Rows of a batch are of like length, so
+    little is spent on padding; batches come in random order.
     """
+    if not equal:
+        labels = np.zeros_like(labels)
     classes = np.unique(labels)
     drawn = np.concatenate(
         [

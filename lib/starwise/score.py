@@ -13,9 +13,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 
 from starwise import model
@@ -24,6 +24,9 @@ from starwise.errors import StarwiseError
 from starwise.model import ModelError
 from starwise.paths import Outputs, whole_file
 from starwise.predict import predict_logits, softmax
+
+if TYPE_CHECKING:
+    import pandas as pd  # for tables only: the service, which scores single texts, goes without it
 
 ADDED = (*CLASSES, "sentiment", "stars")  # the columns that scoring adds to a table
 BUNDLED = Path(__file__).parent / "bundled"
@@ -86,8 +89,10 @@ class Scorer:
             model=self.name,
         )
 
-    def frame(self, texts: Sequence[str]) -> pd.DataFrame:
+    def frame(self, texts: Sequence[str]) -> "pd.DataFrame":
         """Return a table with bad, average, good, sentiment, stars; empty texts have none."""
+        import pandas as pd
+
         texts = ["" if text is None or text != text else str(text) for text in texts]
         probabilities = self.probabilities(texts)
         sentiment = sentiment_of(probabilities)
@@ -114,8 +119,10 @@ def serving_folder(outputs: Outputs | None = None) -> Path:
     return BUNDLED if name == "bundled" else outputs.models / name
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """Return a CSV or parquet file as a table; raises StarwiseError in a sentence."""
+    import pandas as pd
+
     path = Path(path)
     try:
         if path.suffix in {".parquet", ".pq"}:

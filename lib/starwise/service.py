@@ -11,6 +11,7 @@ needs neither torch nor a database to be imported.
 
 import unicodedata
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 REVIEW_LIMIT = 10_000  # characters (code points)
 BRAND_LIMIT = 200  # characters
+SCORED_AT_ONCE = 2  # texts; each needs a core to be quick
 
 
 class InputError(StarwiseError):
@@ -39,6 +41,9 @@ class Service:
     def __init__(self, scorer: "Scorer | None", store: "Store", why_no_model: str = "") -> None:
         self.scorer, self.store = scorer, store
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
+        # Threads of their own, since torch keeps memory for each thread that ever used it.
+        self._scoring = ThreadPoolExecutor(SCORED_AT_ONCE, "scorer")
+        self.why_not_promoted = ""  # why a promoted model does not serve, where there is such a one
 
     def predict(self, review: str) -> dict[str, Any]:
         """Return sentiment, stars, label, probabilities and model of one text.
@@ -46,12 +51,25 @@ class Service:
         Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
         """
         check_review(review)
-        if self.scorer is None:
+        scorer = self.scorer  # it may be exchanged meanwhile
+        if scorer is None:
             raise NoModelError(self.why_no_model)
-        score = self.scorer.score(review)
+        score = self._scoring.submit(scorer.score, review).result()
         if score is None:
             raise InputError("The review is empty: there is nothing to score.")
         return asdict(score)
+
+    def explain(self, review: str) -> list[dict[str, Any]]:
+        """Return start, end and effect of each word that moved the score, in the text's order.
+
+        Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
+        """
+        check_review(review)
+        if self.scorer is None:
+            raise NoModelError(self.why_no_model)
+        from starwise.explain import explain
+
+        return [asdict(effect) for effect in explain(self.scorer, review)]
 
     def save(
         self, id: uuid.UUID, brand: str, review: str, rating: int

@@ -94,6 +94,20 @@ class Encoder:
             points = np.concatenate([points[:head], points[head - self.max_length :]])
         return _table(self.alphabet)[points]
 
+    def places(self, text: str) -> np.ndarray:
+        """Return which character of `text` each of its ids stands for, shape (length,), int64."""
+        if self.alphabet == "article":
+            # Lowering makes two characters of a few, such as the dotted capital I.
+            start = len(text) - len(text.lstrip())
+            lowered = [(start + n, low) for n, c in enumerate(text.strip()) for low in c.lower()]
+            known = [place for place, low in reversed(lowered) if low in ARTICLE_SYMBOLS]
+            return np.array(known[: self.max_length], dtype=np.int64)
+        places = np.arange(len(text))
+        if len(places) > self.max_length:
+            head = self.max_length // 2
+            places = np.concatenate([places[:head], places[head - self.max_length :]])
+        return places
+
     def batch(self, texts: Sequence[str], fixed: bool = False) -> np.ndarray:
         """Return the ids of several texts, shape (len(texts), length), uint8, filled with PAD.
 

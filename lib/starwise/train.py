@@ -34,8 +34,10 @@ from torch.optim.swa_utils import AveragedModel
 from starwise import checkpoint, model
 from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.errors import StarwiseError
+from starwise.objectives import LOSSES, Objective, class_weights
 from starwise.predict import fit_temperature, predict_logits
 from starwise.sampling import disturb, drawn_batches, epoch_batches
+from starwise.schedules import SCHEDULES
 from starwise.together import Team, joined
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -47,6 +49,15 @@ class TrainError(StarwiseError):
     """Data or settings that cannot be trained on, and why."""
 
 
+CHOICES = {
+    "schedule": tuple(SCHEDULES),
+    "optimizer": ("adamw", "sgd"),
+    "loss": LOSSES,
+    "balance": ("draws", "weights", "none"),
+    "three_stars": ("average", "left out", "bad", "good"),
+}
+
+
 @dataclass(frozen=True)
 class Settings:
     """The hyperparameters of a run; one seed gives one result on one machine."""
@@ -54,16 +65,30 @@ class Settings:
     preset: str = "compact"
     start_from: str = "scratch"  # or the folder of a model of the same preset
     epochs: int = 3
-    reviews_per_epoch: int = 12_000  # drawn in equal parts from the three classes, or as `draws`
+    reviews_per_epoch: int = 12_000  # drawn anew for each epoch
     batch_size: int = 32
-    learning_rate: float = 1e-3  # the highest; warmed up to, then lowered along a cosine
+    learning_rate: float = 1e-3  # the highest
+    schedule: str = "cosine"  # how the rate moves: see starwise.schedules
+    optimizer: str = "adamw"  # or "sgd"
     weight_decay: float = 0.02
+    loss: str = "cross_entropy"  # or "focal": see starwise.objectives
+    focal_gamma: float = 2.0  # how little the focal loss pays for what is known
     label_smoothing: float = 0.05
+    balance: str = "draws"  # "draws" (equal parts), "weights" (in the loss) or "none"
+    input_dropout: float | None = None  # share hidden of what the tables say; None: the preset's
     longest: int = 2048  # characters that training reads of a review: its first and last ones
     averaging: float = 0.99  # how much of the averaged weights stays at each step, 0 to 1
     patience: int = 2  # epochs without a better validation loss before stopping
+    three_stars: str = "average"  # or "left out", or taken for "bad" or "good" in training
     disturb: bool = True  # typos, cut ends, lower case now and then
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise TrainError(
+                    f"{name} is {getattr(self, name)!r} and may be one of {', '.join(choices)}"
+                )
 
 
 def device_of_choice() -> torch.device:
@@ -85,7 +110,8 @@ def train(
     Rows: epoch, reviews (seen so far), loss, accuracy, validation_loss, validation_accuracy (the
     mean of the three classes' recalls), learning_rate, seconds.
     """
-    _check(training, validation)
+    training, validation = (_regrouped(each, settings) for each in (training, validation))
+    _check(training, validation, settings)
     folder = Path(folder)
     with joined() as team:
         work = (training, validation, settings, folder, report, team)
@@ -104,13 +130,23 @@ def train(
     return run.history
 
 
-def _check(training: pd.DataFrame, validation: pd.DataFrame) -> None:
+def _regrouped(frame: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Return the rows with those of three stars as the settings want them."""
+    if settings.three_stars == "average":
+        return frame
+    if settings.three_stars == "left out":
+        return frame[frame["label"] != "average"]
+    return frame.assign(label=frame["label"].replace("average", settings.three_stars))
+
+
+def _check(training: pd.DataFrame, validation: pd.DataFrame, settings: Settings) -> None:
+    needed = [name for name in CLASSES if name != "average" or settings.three_stars == "average"]
     for name, frame in [("training", training), ("validation", validation)]:
         counts = frame["label"].value_counts()
         unknown = set(counts.index) - set(CLASSES)
         if unknown:
             raise TrainError(f"the {name} rows have labels that are no classes: {sorted(unknown)}")
-        few = {label: int(counts.get(label, 0)) for label in CLASSES if counts.get(label, 0) < 2}
+        few = {label: int(counts.get(label, 0)) for label in needed if counts.get(label, 0) < 2}
         if few:
             raise TrainError(
                 f"the {name} rows hold too few reviews of a class: "
@@ -141,6 +177,8 @@ class _Run:
                     f"start_from is a network of preset {self.network.config.preset!r}, "
                     f"not {settings.preset!r}; set start_from to 'scratch'"
                 )
+        if settings.input_dropout is not None:
+            self.network.input_dropout = settings.input_dropout
         self.network = team.same(self.network.to(device))
         # The average of the last hundred or so steps reads better than the last step itself, which
         # is still shaken by its batch (Polyak and Juditsky 1992). It is what is validated and kept.
@@ -159,16 +197,15 @@ class _Run:
         self.lengths = training["text"].str.len().to_numpy().clip(1, self.longest)
         self.validation_texts = validation["text"].tolist()
         self.validation_labels = class_numbers(validation["label"])
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": settings.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=settings.learning_rate,
-            fused=True,
+        weights = torch.tensor(class_weights(self.labels), dtype=torch.float32, device=device)
+        self.objective = Objective(
+            settings.loss,
+            settings.label_smoothing,
+            settings.focal_gamma,
+            weights if settings.balance == "weights" else None,
         )
+        self.optimizer = _optimizer(self.network, settings)
+        # The noise of an epoch does not change how many batches it has.
         self.batches_per_epoch = len(self._order(0))
         self.steps = settings.epochs * self.batches_per_epoch
         self.history: list[dict] = []
@@ -220,14 +257,13 @@ class _Run:
         return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.settings.patience
 
     def _epoch(self, log) -> None:
-        settings = self.settings
         epoch, done = divmod(self.step, self.batches_per_epoch)
-        order = self._order(epoch)
+        order = self._order(epoch)  # a resumed run draws the same
         self.network.train()
         started = reported = saved = time.monotonic()
         before, seen_before = self.seconds, self.sums["seen"]
         for number, rows in enumerate(order[done:], start=done):
-            rng = np.random.default_rng([settings.seed, epoch, number])
+            rng = np.random.default_rng([self.settings.seed, epoch, number])
             loss, right = self._train_batch(rows, rng)
             self.step += 1
             self.sums["loss"] += loss * len(rows)
@@ -254,7 +290,12 @@ class _Run:
         if self.draws is not None:
             return drawn_batches(self.lengths, self.draws, settings.batch_size, rng)
         return epoch_batches(
-            self.lengths, self.labels, settings.reviews_per_epoch, settings.batch_size, rng
+            self.lengths,
+            self.labels,
+            settings.reviews_per_epoch,
+            settings.batch_size,
+            rng,
+            equal=settings.balance == "draws",
         )
 
     def _train_batch(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
@@ -268,11 +309,13 @@ class _Run:
         mine = self.team.part(rows)
         targets = self.targets[mine].to(self.device)
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(self.step / self.steps)
+            group["lr"] = settings.learning_rate * SCHEDULES[settings.schedule](
+                self.step / self.steps
+            )
         # What dropout hides depends on the batch and the process, so a resumed run hides the same.
         torch.manual_seed(int(rng.integers(2**31)) + self.team.number)
         logits = self.network(ids)
-        loss = F.cross_entropy(logits, targets, label_smoothing=settings.label_smoothing)
+        loss = self.objective(logits, targets)
         self.optimizer.zero_grad()
         loss.backward()
         right = (logits.argmax(1) == torch.from_numpy(self.labels[mine]).to(self.device)).sum()
@@ -396,14 +439,6 @@ class _Run:
         return True
 
 
-def _schedule(progress: float) -> float:
-    """Return the share of the highest learning rate, 0 to 1, at `progress` (0 to 1) of a run."""
-    warm_up = 0.06
-    if progress < warm_up:
-        return 0.05 + 0.95 * progress / warm_up
-    return 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up)))
-
-
 def _averaging(kept: float) -> Callable:
     """Return the rule of the running average: the first weights, which know nothing, fade fast."""
 
@@ -417,3 +452,17 @@ def _averaging(kept: float) -> Callable:
                 old.copy_(new)
 
     return update
+
+
+def _optimizer(network: torch.nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    # Decay pulls on what multiplies a signal, not on what shifts or scales it.
+    groups = [
+        {
+            "params": [p for p in network.parameters() if p.ndim > 1],
+            "weight_decay": settings.weight_decay,
+        },
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, fused=True)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)

@@ -6,8 +6,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from visitors import page, served, window  # noqa: F401 (fixtures for every test of the page)
 
 from starwise.paths import Outputs, project_root
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--images", action="store_true", help="also build the container images, and run them"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +70,26 @@ def store(postgres):
         connection.execute(text("TRUNCATE reviews"))
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def debian_server():
+    """Debian's Postgres over TCP, once for all tests; those that ask for it skip without one."""
+    from debian import DebianPostgres
+
+    server = DebianPostgres()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def debian_postgres(debian_server):
+    """Debian's Postgres over TCP with a password, running.
+
+    `debian_postgres.new_database()` is the address of an empty database on it; `kill()` and
+    `start()` are there for the tests that ask what a review survives.
+    """
+    debian_server.start()
+    yield debian_server
+    debian_server.start()

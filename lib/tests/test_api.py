@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 import uuid
 
@@ -11,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from starwise.api import create_app
 from starwise.cli import main
-from starwise.service import REVIEW_LIMIT, Service
+from starwise.service import REVIEW_LIMIT, Service, load_scorer
 from starwise.store import Store
 
 TOKEN = "a token of the administrator"
@@ -48,6 +49,19 @@ def test_a_text_is_scored(client):
     assert set(score) == {"sentiment", "stars", "label", "probabilities", "model"}
     assert score["label"] == "good" and score["stars"] == 5 and 0.5 < score["sentiment"] <= 1
     assert sum(score["probabilities"].values()) == pytest.approx(1)
+
+
+def test_the_words_that_moved_a_score_are_told_by_their_place_in_code_points(own_outputs):
+    scorer, _ = load_scorer(own_outputs)
+    client = client_of(Service(scorer, None))
+    review = "😀 Lovely people."
+    answer = client.post("/api/explain", json={"review": review})
+    words = {review[span["start"] : span["end"]]: span["effect"] for span in answer.json()}
+    assert answer.status_code == 200 and words["Lovely"] > 0
+    for refused, status in ((client, 422), (client_of(Service(None, None)), 503)):
+        text = "" if refused is client else review
+        answer = refused.post("/api/explain", json={"review": text})
+        assert answer.status_code == status and is_sentence(answer)
 
 
 def test_a_review_is_scored_and_stored_and_the_same_id_stores_once(client, store):
@@ -199,12 +213,20 @@ def test_the_service_describes_itself_and_needs_no_other_site(client):
     assert set(description["paths"]) == {
         "/health",
         "/api/predict",
+        "/api/review",
+        "/api/explain",
         "/api/reviews",
         "/api/reviews/{id}",
     }
-    for page in ("/docs", "/redoc", "/nothing"):
+    for page in ("/redoc", "/nothing"):
         answer = client.get(page)
         assert answer.status_code == 404 and is_sentence(answer)
+    docs = client.get("/docs").text
+    wanted = re.findall(r"""(?:src|href)=["']([^"']+)|url: ["']([^"']+)""", docs)
+    addresses = [one or other for one, other in wanted]
+    assert len(addresses) >= 3 and "http" not in "".join(addresses)
+    for address in addresses:
+        assert client.get(address).status_code == 200, address
 
 
 def test_the_log_has_a_line_a_request_and_no_texts(client, caplog):

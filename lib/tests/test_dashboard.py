@@ -1,7 +1,7 @@
 """The visitor's state, without a browser: the score belongs to the text, nothing is lost."""
 
 import asyncio
-import html
+import re
 import subprocess
 import sys
 import threading
@@ -13,10 +13,12 @@ import uvicorn
 from doubles import WordScorer
 
 from starwise.api import create_app
+from starwise.cli import main
 from starwise.dashboard import open_dashboard
-from starwise.dashboard.brands import INVENTED, Brand, load_brands
-from starwise.dashboard.client import ClientError, KernelClient, Reading, ServiceClient
-from starwise.dashboard.state import Visit
+from starwise.dashboard.brands import Brand, load_brands, practice_brands
+from starwise.dashboard.client import ClientError, KernelClient, Mark, Reading, ServiceClient
+from starwise.dashboard.settings import PageError, allowed_origins, base_url, whole_number
+from starwise.dashboard.state import Visit, worth_showing
 from starwise.dashboard.view import DashboardView
 from starwise.errors import StarwiseError
 from starwise.service import REVIEW_LIMIT, Service
@@ -60,7 +62,10 @@ def client() -> SlowClient:
     return SlowClient()
 
 
-def visit(client, act, brands=INVENTED) -> Visit:
+BRANDS = practice_brands()
+
+
+def visit(client, act, brands=BRANDS) -> Visit:
     """Run `act(visit)` in an event loop, as in a kernel, until all is settled."""
 
     async def whole() -> Visit:
@@ -228,15 +233,93 @@ def test_an_unforeseen_error_becomes_a_sentence_and_blocks_nothing(client):
     visit(client, act)
 
 
-def test_a_brands_name_and_website_are_only_ever_text(client):
-    name = "<img src=x onerror=alert(1)> & Sons"
-    view = DashboardView(client, [Brand(name, 'https://x.example/"><script>')])
-    markup = view.brand.value
-    assert html.escape(name) in markup and "<script>" not in markup and "<img src=x" not in markup
+def test_the_form_shows_the_visit_as_plain_values_and_drops_what_does_not_fit(client):
+    async def act(_):
+        view = DashboardView(client, [Brand("<b>Sons & Co</b>", "https://x.example/a")])
+        form = view.box
+        assert form.brand["name"] == "<b>Sons & Co</b>" and form.brand["label"] == "x.example"
+        for message in (
+            {"kind": "text", "text": "abc"},
+            {"kind": "choose", "stars": 2},
+            {"kind": "choose", "stars": 9},
+            {"kind": "choose", "stars": "2"},
+            {"kind": "choose"},
+            {"kind": "text", "text": ["x"]},
+            {"kind": "hello", "draft": "x", "more": 1},
+            {"kind": "hello", "draft": {"id": 7, "text": None}},
+            {"kind": "__init__"},
+            {"kind": ["submit"]},
+            [1],
+            None,
+        ):
+            form._hear(form, message, [])
+        await view.visit.settled()
+        assert form.stars == {"rating": 2, "suggested": 4, "chosen": True}
+        assert form.ready and form.phase == "writing" and form.scored == 1
+        assert form.reading["sentiment"] == 3 / REVIEW_LIMIT
+        assert {"brand", "reading", "stars"} <= set(form.shown())
+        assert not {"_esm", "_css", "layout"} & set(form.shown()), "the page has its scripts"
+
+    visit(client, act)
+
+
+def test_a_draft_comes_back_with_its_id_and_what_is_forged_in_it_is_left(client):
+    one = uuid.uuid4()
+    kept = {"id": str(one), "brand": BRANDS[3].name, "text": "Kept words", "chosen": 2}
+
+    async def act(visit):
+        visit.restore({"id": "no id", "text": "x"})
+        visit.restore({"id": str(one)})
+        assert visit.text == ""
+        visit.restore(kept | {"brand": "No such brand", "chosen": True})
+        assert visit.chosen is None and visit.brand in BRANDS
+        visit.text = ""
+        visit.restore(kept)
+        assert (visit.id, visit.brand, visit.chosen) == (one, BRANDS[3], 2)
+        visit.restore(kept | {"text": "A second draft never overwrites"})
+        await visit.submit()
+
+    done = visit(client, act)
+    assert client.rows[one]["review"] == done.text == "Kept words"
+    (sent,) = done.recent
+    assert vars(sent) == {"brand": BRANDS[3].name, "text": "Kept words", "stars": 2}
+
+
+def test_the_words_that_count_wait_for_a_pause_and_belong_to_the_text(client):
+    asked = []
+
+    def explain(text: str) -> list[Mark]:
+        asked.append(text)
+        words = text.split()
+        return [Mark(word, 0.1 * (place + 1)) for place, word in enumerate(words)]
+
+    client.explain = explain
+
+    async def act(visit):
+        for text in ("one", "one two", "one two three"):
+            visit.write(text)
+            await asyncio.sleep(0.05)
+        assert asked == [] and visit.marks == []
+        await asyncio.sleep(0.6)
+        assert asked == ["one two three"] and visit.marked == visit.text
+        assert [mark.word for mark in visit.marks] == ["one", "two", "three"]
+        visit.write("one two three four")
+        assert visit.marked != visit.text, "the page shows that they are not of this text"
+        visit.write("")
+        assert visit.marks == []
+
+    visit(client, act)
+
+
+def test_only_words_that_moved_the_score_are_shown_each_once_and_in_order():
+    given = [Mark("So", 0.02), Mark(",", 0.3), Mark("good", 0.2), Mark("GOOD", 0.1)]
+    given += [Mark("meh", 0.001), Mark("😀", -0.2), *(Mark(f"w{n}", 0.05) for n in range(9))]
+    shown = worth_showing(given)
+    assert [mark.word for mark in shown] == ["good", "😀", *(f"w{n}" for n in range(4))]
 
 
 def test_brands_are_the_collected_companies_each_once(own_outputs):
-    assert load_brands(own_outputs) == INVENTED
+    assert load_brands(own_outputs) == practice_brands()
     own_outputs.root.mkdir()
     own_outputs.reviews.write_text(
         "id,comment,rating,url_website,company_name,company_website,company_logo\n"
@@ -267,7 +350,7 @@ def test_the_page_stays_light_when_a_service_is_given():
 
 
 def test_the_page_opens_without_outputs_model_or_service(own_outputs):
-    assert "starwise" in open_dashboard(own_outputs.root)._dom_classes
+    assert open_dashboard(own_outputs.root).phase == "writing"
 
 
 def test_in_a_kernel_of_its_own_the_dashboard_scores_and_saves(postgres, store, own_outputs):
@@ -317,3 +400,31 @@ def test_the_client_speaks_to_the_service_and_outlives_its_restart(store):
 def test_an_address_that_is_none_is_refused_in_words():
     with pytest.raises(ClientError, match="STARWISE_API_URL is not an address"):
         ServiceClient("localhost:8000")
+
+
+def test_what_the_operator_sets_is_read_or_refused_in_words(monkeypatch):
+    assert (base_url(), allowed_origins(), whole_number("STARWISE_VISITORS", 50, 1)) == (
+        "/",
+        "",
+        50,
+    )
+    for given, read in (("reviews", "/reviews/"), ("/a/b/", "/a/b/"), ("/", "/")):
+        monkeypatch.setenv("STARWISE_BASE_URL", given)
+        assert base_url() == read
+    monkeypatch.setenv("STARWISE_ALLOW_ORIGIN", "https://a.example, http://b.example:8080/")
+    allowed = re.compile(allowed_origins())
+    assert allowed.match("https://a.example") and allowed.match("http://b.example:8080")
+    assert not allowed.match("https://aXexample") and not allowed.match("https://a.example.evil")
+    for name, value, read in (
+        ("STARWISE_BASE_URL", "https://x/", base_url),
+        ("STARWISE_ALLOW_ORIGIN", "*", allowed_origins),
+        ("STARWISE_VISITORS", "0", lambda: whole_number("STARWISE_VISITORS", 50, 1)),
+    ):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(PageError, match=name):
+            read()
+
+
+def test_the_page_alone_needs_the_address_of_a_service(monkeypatch, capsys):
+    assert main(["page", "--port=0"]) == 2
+    assert "set STARWISE_API_URL to the address of the service" in capsys.readouterr().err

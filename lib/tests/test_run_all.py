@@ -256,6 +256,48 @@ def test_tests_get_their_arguments(machine):
     assert "pyproject.toml lib/pyproject.toml::test_it\n" in machine.calls
 
 
+def test_the_locked_versions_come_first_where_they_are_asked_for(machine):
+    machine.run(STARWISE_LOCKED="yes")
+    locks = f"{machine.project}/lib/locks"
+    pip = "python -m pip install --no-input --disable-pip-version-check"
+    installed = [line for line in machine.calls.splitlines() if line.startswith(pip)]
+    assert [line.removeprefix(f"{pip} ") for line in installed] == [
+        f"--no-deps --require-hashes --requirement {locks}/torch.txt",
+        f"--no-deps --require-hashes --requirement {locks}/test.txt",
+        f"--no-build-isolation --editable {machine.project}/lib[test]",
+    ]
+
+
+def test_a_lock_that_does_not_install_stops_the_set_up(machine):
+    assert "Installing the locked versions" in machine.run(STARWISE_LOCKED="y", FAIL="y", status=1)
+    assert "--editable" not in machine.calls and "-m starwise" not in machine.calls
+
+
+def test_the_checkers_of_the_cloud_are_installed_once_and_apart(machine):
+    (machine.project / "lib/locks").mkdir()
+    (machine.project / "lib/locks/cloud.txt").write_text("cfn-lint==1\n")
+    machine.run("test", "--cloud", "-k", "aws")
+    assert f"-m venv --clear {machine.project}/.cloud\n" in machine.calls
+    assert (
+        f"--require-hashes --requirement {machine.project}/lib/locks/cloud.txt\n" in machine.calls
+    )
+    run = "python -P -m pytest -c lib/pyproject.toml -k aws lib/tests\n"
+    assert run in machine.calls
+    machine.calls_file.unlink()
+    machine.run("test", "--cloud", "-k", "aws")
+    assert machine.calls == f"{run}{machine.project}\n"
+    (machine.project / "lib/locks/cloud.txt").write_text("cfn-lint==2\n")
+    machine.run("test", "--cloud")
+    assert "-m pip install" in machine.calls
+
+
+def test_the_locks_are_renewed_and_the_report_made_by_their_commands(machine):
+    machine.run("lock", "--upgrade")
+    assert f"python -P {machine.project}/lib/locks/renew.py --upgrade\n" in machine.calls
+    machine.run("report")
+    assert machine.calls.endswith(f"python -P -m starwise report\n{machine.elsewhere}\n")
+
+
 @pytest.mark.skipif(
     not (Path(sys.prefix) / ".starwise-stamp").exists(),
     reason="these tests run in an environment that run_all.sh did not make",

@@ -13,7 +13,9 @@ from reviews import tiny_reviews
 
 from starwise import model
 from starwise import train as train_module
+from starwise.objectives import Objective, class_weights
 from starwise.predict import fit_temperature, predict_logits
+from starwise.schedules import SCHEDULES
 from starwise.train import Settings, TrainError, train
 
 SMALL = Settings(epochs=3, reviews_per_epoch=600, batch_size=32, learning_rate=2e-3)
@@ -195,3 +197,77 @@ def test_a_gpu_out_of_memory_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):
     history = train(*rows, quick, tmp_path / "run", report=lines.append)
     assert "the CPU goes on" in lines[0]
     assert len(history) == 1 and calls[-1].device.type == "cpu"
+
+
+# ---- What a run can be asked for -------------------------------------------------------------
+
+QUICK = dict(epochs=2, reviews_per_epoch=450, learning_rate=2e-3, averaging=0.8)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"loss": "focal", "focal_gamma": 1.5},
+        {"balance": "weights"},
+        {"balance": "none"},
+        {"schedule": "cyclical"},
+        {"schedule": "stepped"},
+        {"schedule": "constant", "input_dropout": 0.0},
+        {"optimizer": "sgd", "learning_rate": 0.2},
+    ],
+    ids=lambda asked: "-".join(map(str, asked.values())),
+)
+def test_each_way_of_training_learns(rows, asked, tmp_path):
+    history = train(*rows, Settings(**{**QUICK, **asked}), tmp_path, report=lambda line: None)
+    assert history[-1]["validation_accuracy"] > 0.6  # chance is 0.33
+
+
+@pytest.mark.parametrize("taken_for", ["left out", "bad", "good"])
+def test_three_stars_can_be_left_out_or_grouped(rows, taken_for, tmp_path):
+    settings = Settings(**QUICK, three_stars=taken_for)
+    history = train(*rows, settings, tmp_path, report=lambda line: None)
+    assert history[-1]["validation_accuracy"] > 0.7  # of two classes; chance is 0.5
+    network, _ = model.load(tmp_path)
+    answers = predict_logits(network, rows[1]["text"].tolist()).argmax(1)
+    assert 1 not in answers, "a class that was never shown must not be answered"
+
+
+def test_what_cannot_be_asked_for_is_refused_with_the_choices():
+    for name, wrong in [("loss", "hinge"), ("schedule", "linear"), ("three_stars", "maybe")]:
+        with pytest.raises(TrainError, match=f"{name} is '{wrong}' and may be one of .+, "):
+            Settings(**{name: wrong})
+
+
+def test_the_focal_loss_pays_less_for_what_is_known():
+    logits = torch.tensor([[4.0, 0.0, 0.0], [0.2, 0.0, 0.0]])
+    targets = torch.eye(3)[[0, 0]]
+    plain, focal = (
+        [Objective(loss)(logits[i : i + 1], targets[:1]).item() for i in (0, 1)]
+        for loss in ("cross_entropy", "focal")
+    )
+    assert focal[0] / plain[0] < 0.01 < 0.3 < focal[1] / plain[1]
+    # With gamma 0 it is the cross-entropy.
+    same = Objective("focal", focal_gamma=0.0)(logits, targets)
+    torch.testing.assert_close(same, torch.nn.functional.cross_entropy(logits, targets))
+
+
+def test_class_weights_make_the_classes_count_alike():
+    labels = np.array([0] * 2 + [1] * 1 + [2] * 7)
+    weights = torch.tensor(class_weights(labels), dtype=torch.float32)
+    torch.manual_seed(0)
+    logits, targets = torch.randn(10, 3), torch.from_numpy(labels)
+    by_class = [
+        torch.nn.functional.cross_entropy(logits[targets == c], targets[targets == c])
+        for c in range(3)
+    ]
+    weighted = Objective(class_weights=weights)(logits, torch.eye(3)[targets])
+    torch.testing.assert_close(weighted, torch.stack(by_class).mean())
+
+
+def test_every_schedule_stays_between_nothing_and_the_highest_rate():
+    for name, shape in SCHEDULES.items():
+        shares = [shape(step / 200) for step in range(201)]
+        assert min(shares) > 0 and max(shares) <= 1.0, name
+    assert [SCHEDULES["stepped"](p) for p in (0.1, 0.3, 0.6, 0.9)] == [1, 0.5, 0.25, 0.125]
+    tops = [p for p in range(1, 200) if SCHEDULES["cyclical"](p / 201) > 0.98]
+    assert len({round(3 * p / 201 - 0.5) for p in tops}) == 3

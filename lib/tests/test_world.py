@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from starwise.practice.grammar import expand, parse
 from starwise.practice.telling import CUTS, class_probabilities, draw_stars, star_probabilities
-from starwise.practice.world import make_world
+from starwise.practice.world import make_companies, make_world
 
 REAL_REVIEWS = Path(__file__).parents[3] / "shared" / "reviews" / "test.parquet"
 DIGEST = """
@@ -210,3 +210,7 @@ def test_a_model_trained_on_invented_reviews_alone_reads_real_ones():
         f"on the article's own {balanced_accuracy_score(labels[seed], guesses[seed]):.3f}"
     )
     assert balanced_accuracy_score(labels, guesses) >= 0.58
+
+
+def test_the_companies_alone_are_those_of_the_world():
+    assert make_companies(seed=3, companies=40) == make_world(3, 40, 200).companies

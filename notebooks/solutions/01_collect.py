@@ -39,3 +39,14 @@ for faults in ("", "429,drop"):
     print(f"faults {faults!r}: {day.reviews} reviews in {day.seconds:.1f} s")
 day = collect_small("500-always", min_coverage=0.3)
 print(f"faults for ever: {day.coverage:.0%} of the reviews, {day.tally.given_up} pages given up")
+
+# 4. The plug: the second call finds the journal of the first
+with serve(companies=12, reviews=300) as small, tempfile.TemporaryDirectory() as to:
+    visitor, to = Guest("practice", small.url), Path(to, "reviews.csv")
+    few = find_companies(visitor, read_categories(visitor)).companies
+    try:
+        collect_reviews(visitor, few, to, max_pages=10)
+    except Exception as error:
+        print(error)
+    whole = collect_reviews(visitor, few, to)
+print(f"{whole.tally.kept_pages} pages were kept, {whole.tally.pages} are there now")

@@ -1,15 +1,15 @@
 # 1. Stars in the toy
-def moved_with_stars(change):
-    found = scorer.score(change["new"])
-    drawn = "★" * found.stars + "☆" * (5 - found.stars) if found else ""
-    toy.value = bar(found.sentiment, found.label) + drawn if found else ""
+def drawn_stars(text):
+    found = scorer.score(text)
+    return "★" * found.stars + "☆" * (5 - found.stars) if found else ""
 
 
-box.unobserve_all("value")
-box.observe(moved_with_stars, names="value")
+row = widgets.Label()
+row_link = widgets.dlink((box, "value"), (row, "value"), drawn_stars)
+display(widgets.VBox([box, bar, row]))
 for words in ("Rude, slow and broken. Never again!", "Lovely people, I will be back!"):
     box.value = words
-    print(toy.value[-5:], words)
+    print(row.value, words)
 
 # 2. A client of your own
 from starwise.dashboard.view import DashboardView

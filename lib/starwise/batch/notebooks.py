@@ -83,14 +83,16 @@ def _read_parameters(name: str, source: str) -> tuple[dict[str, Any], dict[str, 
     defaults, comments = {}, {}
     for statement in ast.parse(source).body:
         try:
+            assert isinstance(statement, ast.Assign)
             (target,) = statement.targets
+            assert isinstance(target, ast.Name)
             defaults[target.id] = ast.literal_eval(statement.value)
-        except (AttributeError, ValueError) as error:
+        except (AssertionError, ValueError) as error:
             raise BatchError(
                 f"{name}: the parameters cell may hold plain values only, "
                 f"not {ast.unparse(statement)!r}."
             ) from error
-        comments[target.id] = remarks.get(statement.end_lineno, "")
+        comments[target.id] = remarks.get(statement.end_lineno or 0, "")
     return defaults, comments
 
 

@@ -3,6 +3,7 @@
 run_series(notebooks, steps, Outputs.default(), fresh=False, cell_timeout=1800)
 """
 
+import shutil
 import time
 from collections.abc import Sequence
 
@@ -59,6 +60,10 @@ def _run(
     if fresh:
         for step in steps:
             record.forget(step)
+        # What was read from sites, whole or in part, is no start to go on from.
+        for journal in outputs.root.glob("*.part"):
+            journal.unlink()
+        shutil.rmtree(outputs.pages, ignore_errors=True)
     began = time.time()
     for step in steps:
         name = step.notebook.name

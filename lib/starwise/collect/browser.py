@@ -101,9 +101,16 @@ def browser(user_agent: str = "", *arguments: str) -> Iterator[webdriver.Chrome]
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def end_browser(driver: webdriver.Chrome) -> None:
+    """End a browser at once, from whichever thread; who waits for it gets an error."""
+    _end_group(driver.service)
+
+
 def _options(user_agent: str, arguments: tuple[str, ...]) -> webdriver.ChromeOptions:
     options = webdriver.ChromeOptions()
     options.binary_location = find_browser()
+    # A page is there when its programs have run; what it still fetches we wait for ourselves.
+    options.page_load_strategy = "eager"
     for argument in (*QUIET, *arguments):
         options.add_argument(argument)
     if user_agent:

@@ -15,6 +15,8 @@ def read_categories(guest: Guest) -> pd.DataFrame:
     it cannot be had, and LayoutError when it is not a page of categories.
     """
     url = guest.layout.categories_url(guest.url)
-    found = guest.layout.sub_categories(guest.fetch(url), url)
+    html = guest.fetch(url)
+    found = guest.layout.sub_categories(html, url)
+    guest.pages.put(url, html)
     rows = [(one.category, one.name, one.url) for one in found]
     return pd.DataFrame(rows, columns=["category", "sub_category", "url"])

@@ -1,4 +1,4 @@
-"""The brands that visitors are asked about: those that were collected, else a few invented ones.
+"""The brands that visitors are asked about: those that were collected, else the practice site's.
 
 brands = load_brands(Outputs.default())
 brands[0].name, brands[0].website, brands[0].logo      # the logo is an image in a data: address
@@ -6,7 +6,9 @@ brands[0].name, brands[0].website, brands[0].logo      # the logo is an image in
 
 import base64
 import csv
+import os
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starwise.logos import monogram
@@ -31,28 +33,27 @@ class Brand:
         return urlsplit(self.website).netloc.removeprefix("www.")
 
 
-# Invented, like everything that the practice site sells. `.example` is reserved for such names.
-INVENTED = tuple(
-    Brand(name, f"https://{name.lower().replace(' ', '').replace('&', '')}.example")
-    for name in (
-        "Brightleaf Books",
-        "Cobalt Coffee",
-        "Fern & Fable",
-        "Harbour Home",
-        "Juniper Phones",
-        "Lantern Travel",
-        "Marigold Meals",
-        "Northwind Bikes",
-        "Pebble Bank",
-        "Quill Stationery",
-        "Saffron Kitchen",
-        "Tidewater Tools",
-    )
-)
+@lru_cache(maxsize=1)
+def practice_brands() -> tuple[Brand, ...]:
+    """Return the companies of the practice site, which a first run would collect."""
+    # Imported here: who has collected companies needs no invented ones.
+    from starwise.practice.world import make_companies
+
+    return tuple(Brand(company.name, company.website) for company in make_companies())
 
 
 def load_brands(outputs: Outputs) -> tuple[Brand, ...]:
-    """Return each company of the collected reviews once, or the invented brands without any."""
+    """Return each company of the collected reviews once; without any, the practice site's."""
+    try:
+        when = os.stat(outputs.reviews).st_mtime_ns
+    except OSError:
+        when = 0
+    return _read_brands(outputs, when)
+
+
+@lru_cache(maxsize=1)
+def _read_brands(outputs: Outputs, when: int) -> tuple[Brand, ...]:
+    # Kept until the file changes (`when`): forked kernels find it read already.
     found: dict[str, Brand] = {}
     try:
         with open(outputs.reviews, encoding="utf-8-sig", newline="") as file:
@@ -69,7 +70,7 @@ def load_brands(outputs: Outputs) -> tuple[Brand, ...]:
     except (OSError, ValueError, StopIteration, csv.Error):
         # A dashboard without the collection, or beside a damaged one, still has something to ask.
         found = {}
-    return tuple(found.values()) or INVENTED
+    return tuple(found.values()) or practice_brands()
 
 
 def _safe_website(address: str) -> str:

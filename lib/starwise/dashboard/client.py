@@ -35,11 +35,22 @@ class Reading:
     label: str  # bad, average or good
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A word of a text, and how far it moved the score."""
+
+    word: str
+    effect: float  # sentiment with the word less sentiment without; above 0: towards good
+
+
 class Client(Protocol):
-    """What the dashboard asks for; both calls block, and raise StarwiseError in a sentence."""
+    """What the dashboard asks for; all calls block, and raise StarwiseError in a sentence."""
 
     def predict(self, text: str) -> Reading:
         """Score a text."""
+
+    def explain(self, text: str) -> list[Mark]:
+        """Say which words moved the score of a text; a client may go without it."""
 
     def save(self, id: uuid.UUID, brand: str, review: str, rating: int) -> dict[str, Any]:
         """Store a review, and return its row after the commit."""
@@ -62,11 +73,14 @@ class ServiceClient:
         answer = self._post("/api/predict", {"review": text}, timeout=5)
         return Reading(answer["sentiment"], answer["stars"], answer["label"])
 
+    def explain(self, text: str) -> list[Mark]:
+        return _marks(text, self._post("/api/explain", {"review": text}, timeout=5))
+
     def save(self, id: uuid.UUID, brand: str, review: str, rating: int) -> dict[str, Any]:
         body = {"id": str(id), "brand": brand, "review": review, "rating": rating}
         return self._post("/api/reviews", body, timeout=15)
 
-    def _post(self, path: str, body: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def _post(self, path: str, body: dict[str, Any], timeout: float) -> Any:
         status, content = self._exchange(path, json.dumps(body).encode(), timeout)
         try:
             answer = json.loads(content)
@@ -119,6 +133,9 @@ class KernelClient:
         answer = self._loaded().predict(text)
         return Reading(answer["sentiment"], answer["stars"], answer["label"])
 
+    def explain(self, text: str) -> list[Mark]:
+        return _marks(text, self._loaded().explain(text))
+
     def save(self, id: uuid.UUID, brand: str, review: str, rating: int) -> dict[str, Any]:
         service = self._loaded()
         with self._loading:
@@ -138,6 +155,10 @@ class KernelClient:
                 scorer, why_not = load_scorer(self._outputs)
                 self._service = Service(scorer, None, why_not)
             return self._service
+
+
+def _marks(text: str, effects: list[dict[str, Any]]) -> list[Mark]:
+    return [Mark(text[effect["start"] : effect["end"]], effect["effect"]) for effect in effects]
 
 
 def make_client(outputs: Outputs | None = None) -> Client:

@@ -17,14 +17,12 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 
+from starwise.dashboard.settings import SECRETS, base_url, dashboard_notebook
 from starwise.errors import StarwiseError
-from starwise.paths import project_root
 from starwise.postgres import database
 from starwise.serving import exit_on_sigterm, listening_socket
 
 PATIENCE = 120  # seconds that a process may take until it answers
-# What the page's kernels, which strangers talk to, must not know.
-SECRETS = ("DATABASE_URL", "STARWISE_ADMIN_TOKEN")
 
 
 class ServeError(StarwiseError):
@@ -39,15 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     exit_on_sigterm()
-    notebook = project_root() / "notebooks" / "05_dashboard.ipynb"
-    if not notebook.is_file():
-        raise ServeError(f"there is no notebook {notebook}: run this from the project's folder.")
+    dashboard_notebook()  # before anything starts
     port, api_port = _free_port(args.host, args.port), _free_port(args.host, args.api_port)
     if port == api_port:
         raise ServeError(f"the page and the service cannot both have port {port}.")
     # Children are reached from this machine, whatever they are opened to.
     near = "127.0.0.1" if args.host in ("0.0.0.0", "::") else args.host
-    api_url, page_url = f"http://{near}:{api_port}", f"http://{near}:{port}"
+    api_url = f"http://{near}:{api_port}"
+    page_url = f"http://{near}:{port}{base_url().rstrip('/')}"
 
     with ExitStack() as stack:
         address = stack.enter_context(database())
@@ -61,13 +58,14 @@ def main(args: argparse.Namespace) -> int:
         without_secrets = {key: value for key, value in os.environ.items() if key not in SECRETS}
         page = stack.enter_context(
             _child(
-                ["-m", "starwise.dashboard.voila_app", f"--port={port}", *shared, str(notebook)],
+                ["-m", "starwise", "page", f"--port={port}", *shared],
                 {**without_secrets, "STARWISE_API_URL": api_url},
+                stdout=subprocess.DEVNULL,  # both addresses are said here, together
             )
         )
         children = {"the service": service, "the page": page}
         _wait_until(lambda: _answers(f"{api_url}/health"), children)
-        _wait_until(lambda: _answers(f"{page_url}/voila/static/voila.js"), children)
+        _wait_until(lambda: _answers(f"{page_url}/health"), children)
         print(f"The dashboard is at {page_url}\nThe service is at   {api_url}", flush=True)
         print("Ctrl-C stops both.", flush=True)
         _report_model(api_url)
@@ -86,11 +84,12 @@ def _free_port(host: str, port: int) -> int:
 
 
 @contextmanager
-def _child(arguments: list[str], environment: dict[str, str]):
+def _child(arguments: list[str], environment: dict[str, str], stdout: int | None = None):
     """Run this Python with the arguments, for as long as the context; it ends with us, too."""
     process = subprocess.Popen(
         [sys.executable, "-P", *arguments],  # -P: no folder of the caller's is imported
         env=environment,
+        stdout=stdout,
         stdin=subprocess.PIPE,  # closes when we are gone: see serving.stop_with_parent
         start_new_session=True,  # Ctrl-C is for us; we stop the children in order
     )

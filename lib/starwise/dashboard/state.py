@@ -12,11 +12,12 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from starwise.dashboard.brands import Brand
-from starwise.dashboard.client import Client, Reading
+from starwise.dashboard.client import Client, Mark, Reading
 from starwise.errors import StarwiseError
 from starwise.service import REVIEW_LIMIT, is_blank
 
@@ -42,6 +43,20 @@ EXAMPLES = (
 
 Notice = Literal["", "saved", "failed", "info"]
 
+PAUSE = 0.3  # seconds without a letter until we ask which words moved the score
+FAINT = 0.01  # a word that moved the sentiment by less is not worth showing
+MARKS = 6  # words shown at most
+RECENT = 5  # reviews of this visit shown at most
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A review that this visitor has saved, as the list of recent ones shows it."""
+
+    brand: str
+    text: str
+    stars: int
+
 
 class Visit:
     """One visitor's review, from the first letter to the commit, and then the next one."""
@@ -57,6 +72,9 @@ class Visit:
         self._chance = chance or random.Random()
         self._scoring: asyncio.Task[None] | None = None
         self._scored = ""  # the text that `reading` belongs to
+        self._explaining: asyncio.Task[None] | None = None
+        self.scores = 0  # how many there have been
+        self.recent: list[Sent] = []  # newest first; of this visit only
         self.brand = self._chance.choice(self._brands)
         self._begin()
 
@@ -66,6 +84,8 @@ class Visit:
         self.chosen: int | None = None  # stars, once the visitor takes over
         self.reading: Reading | None = None
         self.unread = ""  # why there is no score, when it is not for want of text
+        self.marks: list[Mark] = []  # the words that moved the score, in the order of the text
+        self.marked = ""  # the text that they belong to
         self.phase: Literal["writing", "saving", "saved"] = "writing"
         self.notice: Notice = ""
         self.message = ""
@@ -100,14 +120,14 @@ class Visit:
         if self.phase == "writing":
             self.notice, self.message = "", ""
         if not self._readable:
-            self.reading, self.unread = None, ""
+            self.reading, self.unread, self.marks = None, "", []
         elif self._scoring is None:
             self._scoring = asyncio.ensure_future(self._score())
         self._changed()
 
     def choose(self, stars: int) -> None:
         """Let the visitor's stars stand, whatever the text says."""
-        if self.phase == "writing" and 1 <= stars <= 5:
+        if self.phase == "writing" and type(stars) is int and 1 <= stars <= 5:
             self.chosen = stars
             self._changed()
 
@@ -116,6 +136,25 @@ class Visit:
         if self.phase == "writing":
             self.chosen = None
             self._changed()
+
+    def restore(self, draft: Mapping[str, Any]) -> None:
+        """Go on with what a page kept of an unsaved review; whatever is not as expected is left.
+
+        The review keeps its id: if it was saved and only the answer got lost, it is saved once.
+        """
+        if self.text or self.phase != "writing" or not isinstance(draft.get("text"), str):
+            return
+        try:
+            self.id = uuid.UUID(draft.get("id"))
+        except (TypeError, ValueError, AttributeError):
+            return
+        for brand in self._brands:
+            if brand.name == draft.get("brand"):
+                self.brand = brand
+        stars = draft.get("chosen")
+        self.chosen = stars if type(stars) is int and 1 <= stars <= 5 else None
+        self.write(draft["text"])
+        self._changed()
 
     async def submit(self) -> None:
         """Store the review; the phase becomes "saved" after the commit, else "writing" again."""
@@ -142,6 +181,8 @@ class Visit:
         self.phase, self.notice = "saved", "saved"
         # An attempt whose answer was lost may have been stored before the visitor went on writing.
         self.text, self.chosen = row["review"], row["rating"]
+        sent_now = Sent(row["brand"], row["review"], row["rating"])
+        self.recent = [sent_now, *self.recent][:RECENT]
         same = all(row[name] == value for name, value in sent.items())
         self.message = (
             f"Saved. Thank you for reviewing {self.brand.name}."
@@ -155,12 +196,14 @@ class Visit:
             return
         others = [brand for brand in self._brands if brand != self.brand]
         kept = (self.text, self.chosen) if self.phase == "writing" else ("", None)
+        marks, marked = self.marks, self.marked
         self.brand = self._chance.choice(others or self._brands)
         reading, unread = self.reading, self.unread
         self._begin()
         self.text, self.chosen = kept
         if not is_blank(self.text):
             self.reading, self.unread = reading, unread
+            self.marks, self.marked = marks, marked
             self.notice = "info"
             self.message = f"Your text is still here, now about {self.brand.name}."
         self._changed()
@@ -188,9 +231,31 @@ class Visit:
                 self._scored = text
                 if self._readable:
                     self.reading, self.unread = reading, problem
+                    self.scores += 1
                     self._changed()
         finally:
             self._scoring = None
+        if self._explaining is None and self.reading:
+            self._explaining = asyncio.ensure_future(self._explain())
+
+    async def _explain(self) -> None:
+        # To explain costs many times as much as to score, so it waits until the typing pauses.
+        explain = getattr(self._client, "explain", None)  # a client need not be able to
+        try:
+            while explain and self._readable and self.marked != self.text:
+                text = self.text
+                await asyncio.sleep(PAUSE)
+                if text != self.text:
+                    continue
+                try:
+                    marks = await self._ask(explain, text)
+                except StarwiseError:
+                    marks = []  # the score itself is there, and says enough
+                if text == self.text and self._readable:
+                    self.marks, self.marked = worth_showing(marks), text
+                    self._changed()
+        finally:
+            self._explaining = None
 
     @staticmethod
     async def _ask(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -202,3 +267,14 @@ class Visit:
         except Exception as error:
             log.exception("the client failed")
             raise StarwiseError("Something went wrong here, and it is not your doing.") from error
+
+
+def worth_showing(marks: Sequence[Mark]) -> list[Mark]:
+    """Return the strongest marks, each word once, in the order of the text."""
+    strongest = sorted(marks, key=lambda mark: -abs(mark.effect))
+    chosen: dict[str, Mark] = {}
+    for mark in strongest:
+        tells = any(map(str.isalnum, mark.word)) or not mark.word.isascii()  # no comma, an emoji
+        if tells and abs(mark.effect) >= FAINT and len(chosen) < MARKS:
+            chosen.setdefault(mark.word.lower(), mark)
+    return [mark for mark in marks if mark in chosen.values()]

@@ -9,11 +9,12 @@ when it is asked for again.
 
 import asyncio
 import hashlib
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starwise.errors import StarwiseError
@@ -25,12 +26,17 @@ HUGE_BYTES = 50_000_000
 # How often each fault strikes an address before the page is served (0: for ever).
 STRIKES = {
     "429": 1,  # too many requests: come back in two seconds
+    "429-long": 0,  # too many requests: come back in an hour
+    "403": 0,  # forbidden
     "500": 2,  # a server error that passes
     "500-always": 0,
     "drop": 1,  # the connection is closed without an answer
     "cut": 1,  # the page ends in the middle
     "silence": 1,  # headers, and then nothing
     "empty": 0,  # a page without any content
+    "malformed": 0,  # markup that closes nothing and means nothing
+    "latin": 0,  # Windows' bytes, called UTF-8
+    "utf16": 0,  # two bytes a letter, called UTF-8
     "login": 0,  # a page that asks to log in
     "cards": 0,  # the first cards lack text or stars, or have odd stars
     "same-next": 0,  # "next page" is the page itself
@@ -38,6 +44,7 @@ STRIKES = {
     "robots": 0,  # robots.txt allows nothing
     "redirect": 0,  # to another host
     "huge": 0,  # a page of 50 MB
+    "flood": 0,  # the same, without saying so first
 }
 
 
@@ -100,6 +107,12 @@ class _Misbehaving:
             return await self._break_off(kind, scope, receive, send)
         if kind == "endless":
             return await self._endless(scope, receive, send)
+        if kind == "same-next" and scope["path"].startswith("/api/"):
+            return await self._list(scope, receive, send, page=1, pages=2)
+        if kind in ("latin", "utf16"):
+            return await self._encoded(kind, scope, receive, send)
+        if kind == "flood":
+            return await _flood(send)
         if kind in ("cards", "same-next"):
             body = await self._body(scope, receive)
             change = _spoil_cards if kind == "cards" else _same_next
@@ -123,9 +136,25 @@ class _Misbehaving:
     async def _endless(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the first page under every number, always with a link to the next number."""
         page = re.search(rb"page=(\d+)", scope["query_string"])
+        if scope["path"].startswith("/api/"):
+            number = int(page[1]) if page else 1
+            return await self._list(scope, receive, send, page=number, pages=number + 1)
         following = f"{scope['path']}?page={int(page[1]) + 1 if page else 2}"
         body = await self._body({**scope, "query_string": b""}, receive)
         await _html(_with_next(body, following))(scope, receive, send)
+
+    async def _list(self, scope: Scope, receive: Receive, send: Send, **changes: int) -> None:
+        """Serve the first page of a list of companies, with other numbers of pages."""
+        query = re.sub(rb"page=\d+", b"page=1", scope["query_string"])
+        found = json.loads(await self._body({**scope, "query_string": query}, receive))
+        await JSONResponse(found | changes)(scope, receive, send)
+
+    async def _encoded(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the page in another encoding than it claims."""
+        body = await self._body(scope, receive)
+        encoding = {"latin": "cp1252", "utf16": "utf-16-le"}[kind]
+        answer = Response(body.encode(encoding, "replace"), media_type="text/html")
+        await answer(scope, receive, send)
 
     async def _body(self, scope: Scope, receive: Receive) -> str:
         parts = []
@@ -135,6 +164,15 @@ class _Misbehaving:
 
         await self.app(scope, receive, keep)
         return b"".join(parts).decode()
+
+
+async def _flood(send: Send) -> None:
+    headers = [(b"content-type", b"text/html"), (b"transfer-encoding", b"chunked")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for _ in range(HUGE_BYTES // 1_000_000):
+        part = b"<p>more and more</p>" * 50_000
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body"})
 
 
 async def _gone(receive: Receive) -> None:
@@ -179,6 +217,9 @@ def _spoil_cards(body: str, scope: Scope) -> str:
 
 _ANSWERS = {
     "429": lambda: PlainTextResponse("Too many requests", 429, {"Retry-After": "2"}),
+    "429-long": lambda: PlainTextResponse("Too many", 429, {"Retry-After": "3600"}),
+    "403": lambda: PlainTextResponse("Not for you", 403),
+    "malformed": lambda: _html("<html><body <<div class='><b>&nosuch;&#xFFFFFF;</p></i>" * 9),
     "500": lambda: PlainTextResponse("Something broke", 500),
     "500-always": lambda: PlainTextResponse("Something broke", 500),
     "empty": lambda: _html(""),

@@ -79,6 +79,7 @@ def serve(
     corpus: str = "",
     faults: str = "",
     limit: int = 0,
+    host: str = "127.0.0.1",
 ) -> Iterator[RunningSite]:
     """Serve the practice site in a process of its own, on a free port, while the block runs.
 
@@ -86,7 +87,12 @@ def serve(
     standard input. Raises PracticeError with the site's own sentence when it cannot start.
     """
     command = [sys.executable, "-m", "starwise", "practice", "--port=0", "--exit-with-parent"]
-    command += [f"--seed={seed}", f"--companies={companies}", f"--reviews={reviews}"]
+    command += [
+        f"--host={host}",
+        f"--seed={seed}",
+        f"--companies={companies}",
+        f"--reviews={reviews}",
+    ]
     command += [f"--corpus={corpus}", f"--limit={limit}", f"--faults={faults}"]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as complaints:
         process = subprocess.Popen(

@@ -3,6 +3,7 @@
 app = make_site(make_world())          # an ASGI application, for uvicorn or a test client
 """
 
+import hashlib
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -26,7 +27,9 @@ COMPANIES_A_PAGE = 2
 LONGEST_LIST_PAGES = 3
 
 HERE = Path(__file__).parent
+# The edition tells worlds apart: a collector that was cut off goes on only in the same one.
 ROBOTS = """\
+# Edition: {edition}
 # Everything on the practice site may be read by a program, but for one small corner.
 User-agent: *
 Disallow: /private/
@@ -37,6 +40,7 @@ Allow: /
 def make_site(world: World) -> Starlette:
     """Return the site that shows `world`."""
     pages = Pages(Directory(world))
+    robots = ROBOTS.format(edition=edition_of(world))
     routes = [
         Route("/", pages.home),
         Route("/categories", pages.categories),
@@ -45,11 +49,22 @@ def make_site(world: World) -> Starlette:
         Route("/api/companies", pages.api_companies),
         Route("/logos/{company}.svg", pages.logo),
         Route("/private/", pages.private),
-        Route("/robots.txt", lambda request: PlainTextResponse(ROBOTS)),
+        Route("/robots.txt", lambda request: PlainTextResponse(robots)),
         Route("/favicon.ico", lambda request: FileResponse(HERE / "static" / "favicon.svg")),
         Mount("/static", _Lasting(directory=HERE / "static")),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: pages.not_found})
+
+
+def edition_of(world: World) -> str:
+    """Return a digest of all that the site shows: another world, another edition."""
+    digest = hashlib.sha256()
+    for company in world.companies:
+        digest.update(f"\0{company.slug}\0{company.category}\0{company.sub_category}".encode())
+    for review in world.reviews:
+        words = f"\0{review.id}\0{review.company}\0{review.rating}\0{review.title}\0{review.text}"
+        digest.update(words.encode("utf-8", "replace"))
+    return digest.hexdigest()[:16]
 
 
 class Pages:

@@ -8,11 +8,17 @@ from starwise.collect.errors import CollectError
 from starwise.collect.layouts.page import Card, CompanyList, Layout, ReviewPage, SubCategory
 from starwise.collect.layouts.practice import PracticeLayout
 from starwise.collect.layouts.trustpilot import TrustpilotLayout
+from starwise.collect.layouts.trustpilot_2019 import Pages2019
 
 __all__ = ["Card", "CompanyList", "Layout", "ReviewPage", "SubCategory", "layout_of"]
 
 LAYOUTS: dict[str, Layout] = {
-    layout.name: layout for layout in (PracticeLayout(), TrustpilotLayout())
+    layout.name: layout
+    for layout in (
+        PracticeLayout(),
+        TrustpilotLayout(),  # pages of every year
+        TrustpilotLayout("trustpilot-2019", (Pages2019(),)),  # saved pages of that year only
+    )
 }
 
 

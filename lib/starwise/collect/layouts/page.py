@@ -34,6 +34,7 @@ class Card:
     stars: int | None
     title: str = ""
     date: str = ""  # ISO, "" when the card has none
+    language: str = ""  # ISO 639-1 as the site says, "" when it does not
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ReviewPage:
     company: str
     website: str
     logo: str
-    announced: int  # how many reviews the site says the company has
+    announced: int | None  # how many reviews the site says the company has, None if it does not
     cards: list[Card] = field(default_factory=list)
     next_url: str = ""
 

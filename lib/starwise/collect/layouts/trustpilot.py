@@ -1,101 +1,97 @@
-"""Trustpilot's pages as they have been since 2020: the data is JSON in a script element.
+"""Trustpilot's pages, as they have been since 2019.
 
-A first version, tested on pages of 2020 (a list of companies), 2025 and 2026 (reviews).
-Field names have shifted between years, so only those that every year has are read.
+The same facts stand on a page several times: in the data that it is drawn from, in the summary for
+search engines, in the attributes of its elements. Each of these is a source (a small object beside
+this module); the first that fits is read, and where it lacks a fact of the company the others are
+asked for it. The reviews come from one source, so that a text and its stars stay together.
 """
 
-import json
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from parsel import Selector
 
 from starwise.collect.errors import LayoutError
 from starwise.collect.layouts.page import Card, CompanyList, ReviewPage, SubCategory
+from starwise.collect.layouts.trustpilot_2019 import Pages2019
+from starwise.collect.layouts.trustpilot_attributes import Attributes
+from starwise.collect.layouts.trustpilot_data import NextData
+from starwise.collect.layouts.trustpilot_summary import Summary
 
-DATA = "script#__NEXT_DATA__"
+
+class Source(Protocol):
+    """One place of a page in which facts stand. `page` is the parsed page, `url` its address."""
+
+    name: str
+    drawn: str  # CSS selector of what it reads in a list of companies, "" when it reads none
+
+    def company(self, page: Selector, url: str) -> dict[str, object]:
+        """Return what is known of name, website, logo, announced and next_url; never raises."""
+
+    def cards(self, page: Selector, url: str) -> list[Card]:
+        """Return the reviews; raises LayoutError when this is no page of reviews."""
+
+    def sub_categories(self, page: Selector, url: str) -> list[SubCategory]: ...
+
+    def company_list(self, page: Selector, url: str) -> CompanyList: ...
 
 
+@dataclass(frozen=True)
 class TrustpilotLayout:
-    """Reads pages of www.trustpilot.com."""
+    """Reads pages of www.trustpilot.com through the first of its sources that fits."""
 
-    name = "trustpilot"
-    home = "https://www.trustpilot.com"
-    companies_drawn = DATA
+    name: str = "trustpilot"
+    # The pages of 2019 have marks that no other year has, so they are known before the summary,
+    # which says less.
+    sources: Sequence[Source] = (NextData(), Pages2019(), Summary(), Attributes())
+    home: str = "https://www.trustpilot.com"
+
+    @property
+    def companies_drawn(self) -> str:
+        return ", ".join(source.drawn for source in self.sources if source.drawn)
 
     def categories_url(self, home: str) -> str:
         return f"{home}/categories"
 
     def sub_categories(self, html: str, url: str) -> list[SubCategory]:
-        """Read the categories that a page knows: those that belong to another one."""
-        known = _at(_data(html, url), url, "categories")
-        names = {one["categoryId"]: one["displayName"] for one in known}
-        return [
-            SubCategory(
-                category=names.get(one["parentId"], one["parentId"]),
-                name=one["displayName"],
-                url=urljoin(url, f"/categories/{one['categoryId']}"),
-            )
-            for one in known
-            if one.get("parentId")
-        ]
+        page = Selector(html)
+        return self._first(url, lambda source: source.sub_categories(page, url))[1]
 
     def company_list(self, html: str, url: str) -> CompanyList:
-        data = _data(html, url)
-        businesses = _at(data, url, "businesses", "rankedBusinessUnits")
-        names = [one["identifyingName"] for one in businesses["businessUnits"]]
-        page = _at(data, url, "currentPage")
-        more = 0 < page * len(names) < businesses["totalNumberOfBusinesses"]
-        return CompanyList(
-            urls=[urljoin(url, f"/review/{name}") for name in names],
-            next_url=_with_page(url, page + 1) if more else "",
-        )
+        page = Selector(html)
+        return self._first(url, lambda source: source.company_list(page, url))[1]
 
     def review_page(self, html: str, url: str) -> ReviewPage:
-        data = _data(html, url)
-        company = _at(data, url, "businessUnit")
-        pages = _at(data, url, "filters", "pagination")
-        number, last = pages["currentPage"], pages["totalPages"]
+        """Read a company's reviews; raises LayoutError where no source has any, or no name."""
+        page = Selector(html)
+        read, cards = self._first(url, lambda source: source.cards(page, url))
+        facts: dict[str, object] = {}
+        for source in (read, *(other for other in self.sources if other is not read)):
+            for name, value in source.company(page, url).items():
+                # "" is an answer to "which page is next", and no answer to "which logo".
+                known = name in facts if name == "next_url" else facts.get(name) not in (None, "")
+                if not known and value is not None:
+                    facts[name] = value
+        if not facts.get("name"):
+            raise LayoutError(url, "the company's name", read.name)
+        if not cards and facts.get("announced") != 0:
+            raise LayoutError(url, "a review, though it does not say that it has none", read.name)
         return ReviewPage(
-            company=company["displayName"],
-            website=company.get("websiteUrl") or "",
-            logo=urljoin(url, company.get("profileImageUrl") or ""),
-            announced=pages["totalCount"],
-            cards=[_card(review) for review in _at(data, url, "reviews")],
-            next_url=_with_page(url, number + 1) if number < last else "",
+            company=str(facts["name"]),
+            website=str(facts.get("website") or ""),
+            logo=str(facts.get("logo") or ""),
+            announced=facts.get("announced"),
+            cards=cards,
+            next_url=str(facts.get("next_url") or ""),
         )
 
-
-def _card(review: dict) -> Card:
-    stars = review.get("rating")
-    return Card(
-        id=str(review["id"]),
-        text=review.get("text") or "",
-        stars=stars if isinstance(stars, int) and 1 <= stars <= 5 else None,
-        title=review.get("title") or "",
-        date=((review.get("dates") or {}).get("publishedDate") or "")[:10],
-    )
-
-
-def _data(html: str, url: str) -> dict:
-    """Return the data that the page is drawn from."""
-    data = Selector(html).css(f"{DATA}::text").get()
-    try:
-        return json.loads(data or "")["props"]["pageProps"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise LayoutError(url, DATA) from error
-
-
-def _at(data: dict, url: str, *path: str):
-    """Return what lies at `path` in `data`, or raise LayoutError that names it."""
-    value = data
-    for name in path:
-        if not isinstance(value, dict) or name not in value:
-            raise LayoutError(url, f"{DATA} .props.pageProps.{'.'.join(path)}")
-        value = value[name]
-    return value
-
-
-def _with_page(url: str, number: int) -> str:
-    parts = urlsplit(url)
-    query = {**dict(parse_qsl(parts.query)), "page": str(number)}
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    def _first(self, url: str, read: Callable):
+        """Return the first source that fits, and what it read."""
+        errors = []
+        for source in self.sources:
+            try:
+                return source, read(source)
+            except LayoutError as error:
+                errors.append(error)
+        raise LayoutError.of_all(url, errors)

@@ -1,54 +1,42 @@
-// A bar from bad to good with its number and its label (see Gauge in controls.py).
+// A bar from bad to good with its number and its label.
 
 const PAUSE = 900; // ms without news until a screen reader is told the score
+const LABELS = { bad: "Reads as bad", average: "Reads as average", good: "Reads as good" };
 
-function render({ model, el }) {
-  el.classList.add("sw-gauge");
-  const bar = document.createElement("div");
-  bar.className = "sw-bar";
-  bar.setAttribute("role", "meter");
-  bar.setAttribute("aria-label", "Sentiment of your text");
-  bar.setAttribute("aria-valuemin", "0");
-  bar.setAttribute("aria-valuemax", "100");
-  const fill = document.createElement("div");
-  fill.className = "sw-fill";
-  bar.append(fill);
-  const words = document.createElement("div");
-  words.className = "sw-words";
-  const label = document.createElement("span");
-  label.className = "sw-label";
-  const number = document.createElement("span");
-  number.className = "sw-number";
+function makeGauge() {
+  const el = element("div", "sw-gauge");
+  const words = element("div", "sw-words");
+  const label = element("span", "sw-label");
+  const number = element("span", "sw-number");
+  const bar = element("div", "sw-bar", {
+    role: "meter",
+    "aria-label": "Sentiment of your text",
+    "aria-valuemin": "0",
+    "aria-valuemax": "100",
+  });
+  const aloud = element("div", "sw-aloud", { role: "status" });
   words.append(label, number);
-  const aloud = document.createElement("div");
-  aloud.className = "sw-aloud";
-  aloud.setAttribute("role", "status");
+  bar.append(element("div", "sw-fill"));
   el.append(words, bar, aloud);
 
   let timer = 0;
-  const draw = () => {
-    const sentiment = model.get("sentiment");
-    const scored = sentiment !== null;
-    const points = scored ? Math.round(100 * sentiment) : 0;
-    el.classList.toggle("sw-empty", !scored);
-    el.style.setProperty("--sw-sentiment", scored ? sentiment : 0);
-    el.style.setProperty("--sw-points", points);
+  const draw = (reading, hint) => {
+    const sentiment = reading ? reading.sentiment : 0;
+    const points = Math.round(100 * sentiment);
+    const said = reading ? `${points} of 100, ${LABELS[reading.label]}` : hint;
+    el.classList.toggle("sw-empty", !reading);
+    el.style.setProperty("--sw-sentiment", sentiment);
     // Where the mixture of the two nearest of the three colours stands, in percent.
     el.style.setProperty("--sw-low", `${Math.max(0, 100 - 2 * points)}%`);
     el.style.setProperty("--sw-high", `${Math.max(0, 2 * points - 100)}%`);
-    number.textContent = scored ? String(points) : "";
-    label.textContent = scored ? model.get("label") : model.get("hint");
+    number.textContent = reading ? String(points) : "";
+    label.textContent = reading ? LABELS[reading.label] : hint;
     bar.setAttribute("aria-valuenow", String(points));
-    const said = scored ? `${points} of 100, ${model.get("label")}` : model.get("hint");
     bar.setAttribute("aria-valuetext", said);
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (aloud.textContent !== said) aloud.textContent = said;
     }, PAUSE);
   };
-  model.on("change:sentiment change:label change:hint", draw);
-  draw();
-  return () => clearTimeout(timer);
+  return { el, draw, stop: () => clearTimeout(timer) };
 }
-
-export default { render };

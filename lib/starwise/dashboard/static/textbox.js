@@ -1,6 +1,4 @@
-// A text area that tells its text at every keystroke (see TextBox in controls.py).
-
-const PATIENCE = 3000; // ms until a text that nobody acknowledged may be followed by the next
+// The text box: tells its text at every keystroke, counts it, and keeps it within bounds.
 
 /** Count characters as Python does: code points, not UTF-16 units. */
 function count(text) {
@@ -18,102 +16,64 @@ function cut(text, characters) {
   return text.slice(0, units);
 }
 
-function render({ model, el }) {
-  const area = document.createElement("textarea");
-  area.className = "sw-text";
-  area.rows = 5;
-  area.spellcheck = true;
-  const counter = document.createElement("div");
-  counter.className = "sw-counter";
-  counter.setAttribute("role", "status");
-  counter.id = `sw-counter-${Math.random().toString(36).slice(2)}`;
-  area.setAttribute("aria-describedby", counter.id);
-  el.classList.add("sw-textbox");
+function element(name, className = "", attributes = {}) {
+  const made = document.createElement(name);
+  made.className = className;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+const unique = (name) => `${name}-${Math.random().toString(36).slice(2)}`;
+
+function makeTextBox(limit, written) {
+  const el = element("div", "sw-textbox");
+  const counter = element("div", "sw-counter", { role: "status", id: unique("sw-counter") });
+  const area = element("textarea", "sw-text", { rows: 5, "aria-describedby": counter.id });
+  area.placeholder = "Write as you would tell a friend…";
+  // A browser takes minutes to lay out a megabyte; so much can be pasted and then shortened.
+  area.maxLength = 2 * limit;
   el.append(area, counter);
 
-  let sent = "";
-  let waiting = 0;
-
-  const current = () => {
-    const limit = model.get("limit");
-    return area.value.length > limit ? cut(area.value, limit + 1) : area.value;
-  };
-  const send = () => {
-    const text = current();
-    if (text === sent) return;
-    sent = text;
-    clearTimeout(waiting);
-    waiting = setTimeout(seen, PATIENCE);
-    model.send({ kind: "text", text });
-  };
-  const seen = () => {
-    clearTimeout(waiting);
-    waiting = 0;
-    send();
-  };
-  const tell = () => {
-    if (!waiting) send();
-  };
-
-  const resize = () => {
-    area.style.height = "auto";
-    area.style.height = `${Math.min(area.scrollHeight + 2, 0.6 * window.innerHeight)}px`;
-  };
+  const text = () => (area.value.length > limit ? cut(area.value, limit + 1) : area.value);
+  const number = (value) => value.toLocaleString("en");
   const measure = () => {
-    const limit = model.get("limit");
     const characters = area.value.length > 0.8 * limit ? count(area.value) : 0;
     const over = characters > limit;
     el.classList.toggle("sw-over", over);
     area.setAttribute("aria-invalid", String(over));
-    const number = (value) => value.toLocaleString("en");
     const cutOff = area.value.length >= area.maxLength - 1 ? "The end was cut off. " : "";
     counter.textContent = over
       ? `${cutOff}${number(characters)} characters: ${number(characters - limit)} too many to save.`
       : characters > 0.8 * limit
         ? `${number(characters)} of ${number(limit)} characters`
         : "";
-  };
-  const changed = () => {
-    measure();
-    resize();
-  };
-
-  area.addEventListener("input", () => {
-    tell();
-    changed();
-  });
-  // Before any other control hears of a click or a key, the text as it stands is on its way.
-  const events = ["pointerdown", "click", "keydown"];
-  const flush = (event) => {
-    if (event.type !== "keydown" || event.target !== area) send();
-  };
-  for (const event of events) document.addEventListener(event, flush, true);
-
-  const heard = (message) => {
-    if (message.kind === "seen") seen();
-    if (message.kind === "focus") area.focus();
-    // The answer to our "hello" may come after the first letters: those stay.
-    if (message.kind === "show" && !(message.answer && area.value)) {
-      sent = area.value = message.text;
-      changed();
+    // Measured again only where the text may need another line: it makes the browser lay out.
+    if (area.scrollHeight > area.clientHeight || area.value.length < el.measured) {
+      area.style.height = "auto";
+      area.style.height = `${Math.min(area.scrollHeight + 3, 0.6 * window.innerHeight)}px`;
     }
+    el.measured = area.value.length;
   };
-  const draw = () => {
-    area.setAttribute("aria-label", model.get("name"));
-    area.placeholder = model.get("placeholder");
-    // A browser takes minutes to lay out a megabyte; so much can be pasted and then shortened.
-    area.maxLength = 2 * model.get("limit");
-    // readOnly and not disabled: the text can still be read, selected and copied.
-    area.readOnly = model.get("disabled");
-  };
-  model.on("msg:custom", heard);
-  model.on("change:name change:placeholder change:disabled", draw);
-  draw();
-  model.send({ kind: "hello" });
-  return () => {
-    for (const event of events) document.removeEventListener(event, flush, true);
-    model.off("msg:custom", heard);
+  area.addEventListener("input", () => {
+    written(text());
+    measure();
+  });
+  return {
+    el,
+    text,
+    get whole() {
+      return area.value;
+    },
+    focus: () => area.focus(),
+    show: (value) => {
+      if (area.value === value) return;
+      area.value = value;
+      measure();
+    },
+    draw: (brand, writing) => {
+      area.setAttribute("aria-label", `Your review of ${brand}`);
+      // readOnly and not disabled: the text can still be read, selected and copied.
+      area.readOnly = !writing;
+    },
   };
 }
-
-export default { render };

@@ -1,0 +1,29 @@
+#!/bin/sh
+# install.sh PURPOSE: installs what lib/locks/PURPOSE.txt names into /opt/starwise, for an image.
+# Run by the Dockerfile, with CPU_WHEELS and CUDA of its build arguments.
+set -eu
+
+# No pip and no compiled modules in the image: each would be a tenth of it.
+python3 -m venv --without-pip /opt/starwise
+install() {
+    /opt/tools/bin/python -m pip --python /opt/starwise/bin/python install --no-cache-dir \
+        --no-compile --disable-pip-version-check --root-user-action=ignore "$@"
+}
+
+install --no-deps --require-hashes --requirement "locks/$1.txt"
+if grep -q 'via torch$' "locks/$1.txt"; then
+    set -- ${CPU_WHEELS:+--find-links "$CPU_WHEELS"}
+    [ -n "${CUDA:-}" ] || install --no-deps --require-hashes "$@" --requirement locks/torch.txt
+    # No line of that lock fits this machine or this Python, or it shall be the build for NVIDIA's
+    # cards, which is what the package registry has.
+    /opt/starwise/bin/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null ||
+        install "$(grep -o 'torch==[0-9.]*' pyproject.toml)"
+fi
+
+# What wheels carry for those who build upon them or test them, and drivers for other systems.
+cd /opt/starwise/lib/python3*/site-packages
+rm -rf torch/test torch/include torch/bin/test_* torch/bin/protoc* pyarrow/include pyarrow/tests \
+    selenium/webdriver/common/macos selenium/webdriver/common/windows
+find . -type d -name tests -path '*/*/*' -prune -exec rm -rf {} +
+# Names of functions, for debuggers: a fifth of torch's largest library.
+find torch pyarrow -name '*.so*' -type f -exec strip --strip-unneeded {} + 2>/dev/null || true

@@ -1,0 +1,167 @@
+// The whole form: it draws the model's state, and passes on what the visitor does.
+//
+// `model` is what anywidget hands to every front end (get, on, off, send). In JupyterLab that is
+// JupyterLab's; on the served page it is that of page.js, which also says how the connection is.
+
+const DRAFT = "starwise-draft";
+
+const SAYINGS = {
+  away: "The connection is lost. Trying to get it back; your text stays here.",
+  gone: "This page is disconnected. Your text and your stars are kept: reload the page to go on.",
+};
+
+function makeButton(words, pressed, className = "sw-button") {
+  const button = element("button", className, { type: "button" });
+  button.textContent = words;
+  button.addEventListener("click", pressed);
+  return button;
+}
+
+function render({ model, el }) {
+  const { limit, examples, privacy } = model.get("fixed");
+  const keeps = el.dataset.keeps === "yes"; // a page of its own may keep a draft, JupyterLab not
+  let connection = "here"; // or "away", "gone"
+  let written = ""; // the text as last sent
+
+  const tell = (text) => {
+    if (text !== written) {
+      written = text;
+      model.send({ kind: "text", text });
+      marks.draw(model.get("marks"), false);
+      keep();
+    }
+    tries.hidden = text !== "" || model.get("phase") !== "writing";
+  };
+  const flushed = (message) => {
+    tell(box.text()); // no click overtakes the letters typed before it
+    model.send(message);
+  };
+  const keep = (chosen) => {
+    if (!keeps) return;
+    const stars = model.get("stars");
+    const draft = {
+      id: model.get("review"),
+      brand: model.get("brand").name,
+      text: box.whole,
+      chosen: chosen !== undefined ? chosen : stars.chosen ? stars.rating : null,
+    };
+    try {
+      if (model.get("phase") === "saved" || !draft.text) sessionStorage.removeItem(DRAFT);
+      else sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+    } catch {
+      // A browser that keeps nothing still has a working page.
+    }
+  };
+  const kept = () => {
+    try {
+      return (keeps && JSON.parse(sessionStorage.getItem(DRAFT))) || null;
+    } catch {
+      return null;
+    }
+  };
+
+  const brand = makeBrand();
+  const box = makeTextBox(limit, tell);
+  const tries = element("div", "sw-examples");
+  const invitation = element("span");
+  invitation.textContent = "Or try one of these:";
+  tries.append(invitation);
+  for (const [name, text] of examples) {
+    tries.append(
+      makeButton(name, () => {
+        box.show(text);
+        tell(text);
+        box.focus();
+      }),
+    );
+  }
+  const marks = makeMarks();
+  const gauge = makeGauge();
+  const stars = makeStars(
+    (chosen) => {
+      flushed({ kind: "choose", stars: chosen });
+      keep(chosen);
+    },
+    () => {
+      flushed({ kind: "follow" });
+      keep(null);
+    },
+  );
+  const submit = makeButton("Submit", () => flushed({ kind: "submit" }), "sw-button sw-primary");
+  const another = makeButton("Review another brand", () => flushed({ kind: "another" }));
+  const notice = makeNotice(() => location.reload());
+  const promise = element("p", "sw-privacy", { id: unique("sw-privacy") });
+  promise.textContent = privacy;
+  submit.setAttribute("aria-describedby", promise.id);
+  const recent = makeRecent();
+
+  const writing = element("div", "sw-writing");
+  writing.append(box.el, tries, marks.el);
+  const result = element("div", "sw-result");
+  result.append(gauge.el, stars.el);
+  const actions = element("div", "sw-actions");
+  actions.append(submit, another, promise);
+  el.classList.add("starwise");
+  el.append(brand.el, writing, result, actions, notice.el, recent.el);
+
+  let phase = model.get("phase");
+  let sentList = null;
+  const draw = () => {
+    const next = model.get("phase");
+    const here = connection === "here";
+    brand.draw(model.get("brand"));
+    box.draw(model.get("brand").name, next === "writing");
+    tries.hidden = box.whole !== "" || next !== "writing";
+    gauge.draw(model.get("reading"), model.get("hint"));
+    marks.draw(model.get("marks"), model.get("current"));
+    stars.draw({ ...model.get("stars"), enabled: next === "writing" });
+    submit.disabled = !(model.get("ready") && here);
+    submit.hidden = next === "saved";
+    another.disabled = next === "saving" || !here;
+    another.classList.toggle("sw-primary", next === "saved");
+    if (here) notice.draw(model.get("notice"));
+    else notice.draw({ kind: "failed", text: SAYINGS[connection] }, connection === "gone");
+    if (model.get("recent") !== sentList) recent.draw((sentList = model.get("recent")));
+    el.dataset.scored = model.get("scored");
+    if (next !== phase) follow(phase, next);
+  };
+  const follow = (before, next) => {
+    phase = next;
+    keep();
+    // The keyboard's place on the page would be lost with the button that was just pressed.
+    if (next === "saved") another.focus();
+    else if (before === "saved") box.focus();
+    else if (before === "saving") submit.focus();
+  };
+  const heard = (message) => {
+    if (message.kind !== "show") return;
+    // The answer to our "hello" may come after the first letters: those stay.
+    if (message.answer && box.whole) return tell(box.text());
+    written = message.text;
+    box.show(message.text);
+    draw();
+    keep();
+  };
+  const connected = (state) => {
+    const back = state === "here" && connection !== "here";
+    connection = state;
+    if (back) {
+      written = null; // what was typed meanwhile has not been heard
+      tell(box.text());
+    }
+    draw();
+  };
+  model.on("msg:custom", heard);
+  model.on("change", draw);
+  model.on("connection", connected);
+  draw();
+  model.send({ kind: "hello", draft: kept() });
+  return () => {
+    gauge.stop();
+    model.off("msg:custom", heard);
+    model.off("change", draw);
+    model.off("connection", connected);
+  };
+}
+
+export default { render };

@@ -1,0 +1,105 @@
+"""The page is for everybody: small screens, keyboards, screen readers, and both colour schemes."""
+
+from importlib.resources import files
+
+import pytest
+from selenium.webdriver.common.by import By
+from visitors import button, notice, score, shown, stars, submit, until, write
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+AXE = files("axe_core_python") / "axe.min.js"
+WIDTHS = (320, 768, 1440)
+
+
+def resize(page, width: int, scheme: str = "light") -> None:
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},  # no colour on its way to another
+    ]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def violations(page) -> list[str]:
+    page.execute_script(AXE.read_text("utf-8"))
+    found = page.execute_async_script(
+        "const done = arguments[0]; axe.run().then((result) => done(result.violations))"
+    )
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_from_the_empty_page_to_the_saved_review(page, scheme):
+    for width in WIDTHS:
+        resize(page, width, scheme)
+        assert violations(page) == []
+    write(page, "Lovely people, but it arrived broken and late. Never again!")
+    until(lambda: page.find_elements(By.CSS_SELECTOR, ".sw-marks li"))
+    assert violations(page) == []
+    submit(page)
+    until(lambda: notice(page).startswith("Saved."))
+    for width in WIDTHS:
+        resize(page, width, scheme)
+        assert violations(page) == []
+
+
+def test_every_control_is_visible_named_and_large_enough_on_a_small_phone(page):
+    resize(page, 320)
+    write(page, "Lovely people, but it arrived broken and late. Never again!")
+    until(lambda: stars(page))
+    assert page.execute_script("return document.documentElement.scrollWidth") <= 320
+    controls = page.find_elements(By.CSS_SELECTOR, "textarea, button, a")
+    for control in (one for one in controls if one.is_displayed()):
+        assert control.accessible_name.strip()
+        place = control.rect
+        assert place["x"] >= 0 and place["x"] + place["width"] <= 320
+        if control.tag_name == "button":
+            assert place["height"] >= 32 and place["width"] >= 32
+
+
+def test_the_words_that_count_are_told_by_more_than_colour_and_follow_the_text(page):
+    write(page, "Lovely people. Never again!")
+    until(lambda: page.find_elements(By.CSS_SELECTOR, ".sw-marks:not(.sw-stale) li"))
+    told = {
+        one.find_element(By.TAG_NAME, "bdi").text: one.text
+        for one in page.find_elements(By.CSS_SELECTOR, ".sw-marks li")
+    }
+    assert "▲" in told["Lovely"] and "raises the score" in told["Lovely"]
+    assert "▼" in told["Never"] and "lowers the score" in told["Never"]
+    assert "▲ raises the score" in shown(page, ".sw-legend")
+    mark = page.find_element(By.CSS_SELECTOR, ".sw-marks").rect
+    text = page.find_element(By.TAG_NAME, "textarea").rect
+    assert mark["y"] >= text["y"] + text["height"], "never over the caret"
+
+    write(page, "")
+    until(lambda: not page.find_elements(By.CSS_SELECTOR, ".sw-marks li"))
+
+
+def test_an_example_is_tried_with_one_click_and_the_stars_go_back_to_the_suggestion(page):
+    button(page, "Let down").click()
+    until(lambda: 0 <= score(page) < 50 and stars(page) <= 2)
+    suggested = stars(page)
+    page.find_element(By.CSS_SELECTOR, "[aria-label='5 stars']").click()
+    until(lambda: stars(page) == 5 and "Use the suggestion" in shown(page, ".sw-stars"))
+    page.find_element(By.CSS_SELECTOR, ".sw-link").click()
+    until(lambda: stars(page) == suggested and "Suggested" in shown(page, ".sw-stars"))
+
+
+def test_the_stars_take_a_touch(page):
+    star = page.find_element(By.CSS_SELECTOR, "[aria-label='4 stars']")
+    place = star.rect
+    point = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
+    top = page.execute_script("return window.scrollY")
+    point["y"] -= top
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    until(lambda: "Your rating: 4 stars" in shown(page, ".sw-stars"))
