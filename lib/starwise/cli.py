@@ -19,6 +19,7 @@ COMMANDS = {
     "practice": ("starwise.practice.server", "serve the practice review site on this machine"),
     "collect": ("starwise.collect.shared", "read reviews with other crawlers, sharing a queue"),
     "score": ("starwise.score_file", "score the reviews of a CSV or parquet file"),
+    "pretrain": ("starwise.pretrain", "make the bundled weights from a folder of reviews"),
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
     "page": ("starwise.dashboard.page", "serve the page alone, for a service elsewhere"),

@@ -11,6 +11,7 @@ Classes are always in the order bad, average, good.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from starwise.errors import StarwiseError
 from starwise.paths import whole_file
 from starwise.text import ASCII_SYMBOLS, PAD, Encoder, vocabulary_size
 
-FORMAT = 1  # of model.json; raised when an older reader could not understand a newer file
+FORMAT = 2  # of model.json; raised when an older reader could not understand a newer file
+
+SCALE = ".scale"  # ends the name of the tensor that scales an 8-bit one
 
 
 class ModelError(StarwiseError):
@@ -40,14 +43,14 @@ class NetworkConfig:
     preset: str  # "compact" or "article"
     alphabet: str  # which alphabet of starwise.text
     max_length: int  # characters kept of a text
-    channels: int = 128  # of every convolution
-    blocks: int = 3  # residual blocks of two convolutions each (compact)
-    character_width: int = 32  # numbers that stand for a character (compact)
-    ngrams: tuple[int, ...] = (3, 4, 6)  # lengths of the hashed character n-grams (compact)
-    buckets: int = 16_384  # rows of each n-gram table (compact)
-    ngram_width: int = 20  # numbers that stand for an n-gram (compact)
+    channels: int = 96  # of every convolution
+    blocks: int = 2  # residual blocks of two convolutions each (compact)
+    character_width: int = 24  # numbers that stand for a character (compact)
+    ngrams: tuple[int, ...] = (3, 4, 6, 8)  # lengths of the hashed character n-grams (compact)
+    buckets: int = 32_768  # rows of the table that each length of n-gram has (compact)
+    ngram_width: int = 12  # numbers that stand for an n-gram (compact)
     dropout: float = 0.3  # share of the pooled numbers hidden from the last layer in training
-    input_dropout: float = 0.2  # the same of what the tables say (compact)
+    input_dropout: float = 0.25  # share of the n-grams hidden in training (compact)
 
     @property
     def encoder(self) -> Encoder:
@@ -86,7 +89,7 @@ class ArticleNetwork(nn.Module):
             layers += [nn.MaxPool1d(3)] if pool else []
         self.symbols = symbols
         # Hides whole symbols, as the article's trainer can; off unless asked for.
-        self.input_dropout = nn.Dropout1d(0.0)
+        self.input_dropout = 0.0
         self.convolutions = nn.Sequential(*layers)
         # (1014 - 96) / 27 = 34 positions are left (section 2.3 of the paper).
         positions = (config.max_length - 96) // 27
@@ -107,7 +110,7 @@ class ArticleNetwork(nn.Module):
         """Return logits (batch, 3) of ids (batch, 1014)."""
         # One-hot without the PAD column: padding is a column of zeros, as in the paper.
         one_hot = F.one_hot(ids.long(), self.symbols + 1)[..., 1:].float()
-        picture = self.input_dropout(one_hot.transpose(1, 2))
+        picture = F.dropout1d(one_hot.transpose(1, 2), self.input_dropout, self.training)
         return self.dense(self.convolutions(picture).flatten(1))
 
 
@@ -126,9 +129,9 @@ class ResidualBlock(nn.Module):
         # Each block starts as the identity, which steadies the first steps (He et al. 2019, 3.1).
         nn.init.zeros_(self.second_norm.weight)
 
-    def forward(self, signal: Tensor, mask: Tensor) -> Tensor:
-        hidden = F.relu(self.first_norm(self.first(signal))) * mask
-        return F.relu(signal + self.second_norm(self.second(hidden))) * mask
+    def forward(self, signal: Tensor, mask: Tensor | None) -> Tensor:
+        hidden = _masked(F.relu(self.first_norm(self.first(signal))), mask)
+        return _masked(F.relu(signal + self.second_norm(self.second(hidden))), mask)
 
 
 class CompactNetwork(nn.Module):
@@ -137,7 +140,9 @@ class CompactNetwork(nn.Module):
     Pooling over all positions in place of the article's flattening makes length free, so a short
     review is a quick review, and the dense layers (88% of the article's parameters) shrink away.
     The n-gram tables are the hashing trick of fastText (Bojanowski et al. 2017, section 3.2) put
-    under a convolution: "awful" is recognised in one step, and "awfull" shares most of it.
+    under a convolution: "awful" is recognised in one step, and "awfull" shares most of it. Their
+    mean also goes straight to the last layer: a bag of n-grams beside the convolutions, as in
+    "Wide & Deep Learning" (Cheng et al. 2016).
     """
 
     fixed_length = False
@@ -146,23 +151,22 @@ class CompactNetwork(nn.Module):
         super().__init__()
         self.ngrams = config.ngrams
         self.buckets = config.buckets
+        self.input_dropout = config.input_dropout
         self.characters = nn.Embedding(
             vocabulary_size(config.alphabet), config.character_width, padding_idx=PAD
         )
-        self.tables = nn.ModuleList(
-            nn.Embedding(config.buckets, config.ngram_width) for _ in config.ngrams
-        )
+        # The tables of all lengths lie one below the other, so that one look-up reads them all.
+        self.tables = nn.Embedding(len(config.ngrams) * config.buckets, config.ngram_width)
         # N-grams are looked up in lower case: case is a matter for the character path.
         self.register_buffer("lower", _lowered(config.alphabet), persistent=False)
         inputs = config.character_width + config.ngram_width * len(config.ngrams)
-        self.first = nn.Conv1d(inputs, config.channels, 5, padding=2, bias=False)
+        self.first = nn.Conv1d(inputs, config.channels, 3, padding=1, bias=False)
         self.first_norm = nn.BatchNorm1d(config.channels)
         self.blocks = nn.ModuleList(ResidualBlock(config.channels) for _ in range(config.blocks))
-        # Without it the n-gram tables learn rare phrases of the training reviews by heart.
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.attend = nn.Linear(config.channels, 1)
         self.dropout = nn.Dropout(config.dropout)
-        self.classify = nn.Linear(2 * config.channels, len(CLASSES))
-        for table in [self.characters, *self.tables]:
+        self.classify = nn.Linear(2 * config.channels + inputs, len(CLASSES))
+        for table in (self.characters, self.tables):
             nn.init.normal_(table.weight, 0.0, 0.1)
         nn.init.normal_(self.classify.weight, 0.0, 0.01)
         with torch.no_grad():
@@ -171,39 +175,58 @@ class CompactNetwork(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits (batch, 3) of ids (batch, length); padding does not change them."""
         ids = ids.long()
-        mask = (ids != PAD).unsqueeze(1).to(self.first.weight.dtype)
-        lowered = self.lower[ids]
-        signal = torch.cat(
-            [
-                self.characters(ids),
-                *(
-                    table(hash_ngrams(lowered, n, self.buckets))
-                    for table, n in zip(self.tables, self.ngrams, strict=True)
-                ),
-            ],
-            dim=2,
-        ).transpose(1, 2)
-        signal = F.relu(self.first_norm(self.first(self.input_dropout(signal * mask)))) * mask
+        mask = (ids != PAD).unsqueeze(2)
+        # Without padding, as of a single text, there is nothing to mask: the same numbers, sooner.
+        mask = None if not self.training and mask.all() else mask.to(self.first.weight.dtype)
+        grams = self.tables(hash_ngrams(self.lower[ids], self.ngrams, self.buckets))
+        if self.training and self.input_dropout > 0:
+            # Whole n-grams are hidden: otherwise the tables learn rare phrases by heart.
+            shown = torch.rand(grams.shape[:3], device=grams.device) >= self.input_dropout
+            grams = grams * (shown / (1 - self.input_dropout)).unsqueeze(3)
+        signal = _masked(torch.cat([self.characters(ids), grams.flatten(2)], dim=2), mask)
+        length = ids.shape[1] if mask is None else mask.sum(1).clamp(min=1.0)
+        bag = signal.sum(1) / length
+        signal = signal.transpose(1, 2)
+        mask = None if mask is None else mask.transpose(1, 2)
+        signal = _masked(F.relu(self.first_norm(self.first(signal))), mask)
         # After ReLU nothing is below zero, so padding (zero) never wins a maximum.
         signal = F.max_pool1d(signal, 3, ceil_mode=True)
-        mask = F.max_pool1d(mask, 3, ceil_mode=True)
+        mask = None if mask is None else F.max_pool1d(mask, 3, ceil_mode=True)
         for block in self.blocks:
             signal = block(signal, mask)
-        mean = signal.sum(2) / mask.sum(2).clamp(min=1.0)
-        return self.classify(self.dropout(torch.cat([signal.amax(2), mean], dim=1)))
+        # Besides the maximum, a mean in which the network itself says what weighs how much.
+        attention = self.attend(signal.transpose(1, 2)).transpose(1, 2)
+        if mask is not None:
+            attention = attention.masked_fill(mask == 0, -1e4)
+        mean = (signal * attention.softmax(2)).sum(2)
+        return self.classify(self.dropout(torch.cat([signal.amax(2), mean, bag], dim=1)))
 
 
-def hash_ngrams(ids: Tensor, n: int, buckets: int) -> Tensor:
-    """Return the bucket of the n-gram that ends at each position, (batch, length), int64.
+def _masked(signal: Tensor, mask: Tensor | None) -> Tensor:
+    return signal if mask is None else signal * mask
 
-    Before the start of a text the n-gram is filled with PAD; `buckets` is a power of two.
+
+def hash_ngrams(ids: Tensor, lengths: Sequence[int], buckets: int) -> Tensor:
+    """Return the table rows of the n-grams that end at each position.
+
+    ids: (batch, length), int64; lengths: of the n-grams, rising; buckets: rows of the table of
+    each length, a power of two. Returned: (batch, length, len(lengths)), int64, in which n-grams
+    of the second length have the rows from `buckets` on, and so forth. Before the start of a text
+    the n-gram is filled with PAD.
     """
-    # Polynomial hash; the shift brings the high bits, which mix best, down to the table's size.
-    hashed = torch.zeros_like(ids)
-    padded = F.pad(ids, (n - 1, 0))
-    for offset in range(n):
-        hashed = (hashed * 1_000_003 + padded[:, offset : offset + ids.shape[1]]) & 0xFFFFFFFF
-    return ((hashed * 2_654_435_761) >> 16) & (buckets - 1)
+    # A polynomial hash, grown backwards by one character at a time, so that the long n-grams go on
+    # from the short ones; the shift brings the high bits, which mix best, down to a table's size.
+    longest, width = lengths[-1], ids.shape[1]
+    padded = F.pad(ids, (longest, 0))
+    hashed, factor, found = torch.zeros_like(ids), 1, []
+    for back in range(longest):
+        hashed = hashed + padded[:, longest - back : longest - back + width] * factor
+        factor = (factor * 1_000_003) & 0xFFFFFFF
+        if back + 1 in lengths:
+            found.append(hashed)
+    stacked = torch.stack(found, dim=2) & 0xFFFFFFFFFF
+    rows = ((stacked * 2_654_435_761) >> 20) & (buckets - 1)
+    return rows + torch.arange(len(lengths), device=ids.device) * buckets
 
 
 def _lowered(alphabet: str) -> Tensor:
@@ -229,15 +252,16 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def save(folder: Path, network: nn.Module, card: dict[str, Any], half: bool = False) -> None:
+def save(folder: Path, network: nn.Module, card: dict[str, Any], packed: bool = False) -> None:
     """Write model.safetensors and model.json; `card` says how the model came to be.
 
-    half: store 16-bit floats, half the size. The weights are written first: model.json names
-    their digest, so a folder is complete when, and only when, model.json fits.
+    packed: store the n-gram tables in 8 bits and all else in 16, a third of the size. The weights
+    are written first: model.json names their digest, so a folder is complete when, and only when,
+    model.json fits.
     """
     tensors = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-    if half:
-        tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+    if packed:
+        tensors = _packed(tensors)
     weights = dump_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     with whole_file(Path(folder) / "model.safetensors") as temporary:
         temporary.write_bytes(weights)
@@ -251,6 +275,31 @@ def save(folder: Path, network: nn.Module, card: dict[str, Any], half: bool = Fa
     }
     with whole_file(Path(folder) / "model.json") as temporary:
         temporary.write_text(json.dumps(described, indent=2) + "\n")
+
+
+def _packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors in 16 bits, and those of a table in 8 bits with a 16-bit scale a row."""
+    packed = {}
+    for name, tensor in tensors.items():
+        if name == "tables.weight":
+            # A row's largest number becomes 127; a scale a row, since rare n-grams stay small.
+            scale = (tensor.abs().amax(1, keepdim=True) / 127).half().float().clamp(min=6e-8)
+            packed[name] = (tensor / scale).round().clamp(-127, 127).to(torch.int8)
+            packed[name + SCALE] = scale.half()
+        else:
+            packed[name] = tensor.half() if tensor.is_floating_point() else tensor
+    return packed
+
+
+def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return what `_packed` was given, as 32-bit floats; what is not packed stays as it is."""
+    whole = {}
+    for name, tensor in tensors.items():
+        if tensor.dtype == torch.int8:
+            whole[name] = tensor.float() * tensors[name + SCALE].float()
+        elif not name.endswith(SCALE):
+            whole[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return whole
 
 
 def load(folder: Path) -> tuple[ArticleNetwork | CompactNetwork, dict[str, Any]]:
@@ -278,9 +327,7 @@ def load(folder: Path) -> tuple[ArticleNetwork | CompactNetwork, dict[str, Any]]
     try:
         settings = {**card["config"], "ngrams": tuple(card["config"]["ngrams"])}
         network = build(NetworkConfig(**settings))
-        tensors = {name: tensor.float() if tensor.is_floating_point() else tensor
-                   for name, tensor in load_tensors(weights).items()}  # fmt: skip
-        network.load_state_dict(tensors)
+        network.load_state_dict(_unpacked(load_tensors(weights)))
     except Exception as error:  # whatever a damaged description can lead to
         told = " ".join(str(error).split())  # torch tells it in many lines
         raise ModelError(f"{folder} does not describe its own weights: {told}") from None

@@ -17,7 +17,9 @@ LOSSES = ("cross_entropy", "focal")
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss over a batch.
+    """A loss over a batch, from logits (batch, 3) and targets (batch, 3), the share of each class.
+
+    A target is one class, or what teachers think of the review.
 
     loss: "cross_entropy", or "focal" (Lin et al., "Focal Loss for Dense Object Detection", 2017,
     section 3.2), which pays less for what is already known: (1 - p)^gamma times the cross-entropy.
@@ -35,12 +37,12 @@ class Objective:
             logits, targets, label_smoothing=self.label_smoothing, reduction="none"
         )
         if self.loss == "focal":
-            right = logits.softmax(1).gather(1, targets[:, None])[:, 0]
+            right = (logits.softmax(1) * targets).sum(1)
             losses = losses * (1.0 - right) ** self.focal_gamma
         if self.class_weights is None:
             return losses.mean()
         # Divided by the weights' sum: a batch of rare classes is no larger step than another.
-        weights = self.class_weights[targets]
+        weights = targets @ self.class_weights
         return (losses * weights).sum() / weights.sum()
 
 

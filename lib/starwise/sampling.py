@@ -41,6 +41,28 @@ def epoch_batches(
             for number in classes
         ]
     )
+    return _batches(drawn, lengths, batch_size, rng)
+
+
+def drawn_batches(
+    lengths: np.ndarray, draws: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return batches of row numbers for one epoch, row i drawn `draws[i]` times on average.
+
+    The number of draws is the same in every epoch, up to one.
+    """
+    # The rows lie in random order along a line, each as long as its draws; a comb whose teeth are
+    # one apart is laid over it, and a row is drawn for each tooth that meets it.
+    rows = rng.permutation(len(draws))
+    teeth = np.floor(np.cumsum(draws[rows]) + rng.random()).astype(int)
+    drawn = np.repeat(rows, np.diff(teeth, prepend=0))
+    return _batches(drawn, lengths, batch_size, rng)
+
+
+def _batches(
+    drawn: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return drawn rows in batches of like length, the batches in random order."""
     # A little jitter keeps two reviews of the same length from always sharing a batch.
     order = np.argsort(lengths[drawn] * rng.uniform(0.9, 1.1, len(drawn)), kind="stable")
     drawn = drawn[order]
@@ -57,14 +79,25 @@ def disturb(text: str, rng: np.random.Generator) -> str:
     """Return `text` as a hurried visitor might leave it: often as it is, sometimes changed.
 
     One in five is cut at a random place (the dashboard scores texts that are still being typed),
-    one in eight gets typos in 4% of its letters, one in ten loses its capitals.
+    one in four gets typos in 2 to 20% of its letters, one in five is written in lower case, in
+    capitals, or in both at random.
     """
-    cut, typos, lower = rng.random(3)
+    cut, typos, case = rng.random(3)
     if cut < 0.2 and len(text) > 40:
-        text = text[: int(len(text) * rng.uniform(0.3, 0.95))]
-    if typos < 0.125:
-        text = with_typos(text, 0.04, rng)
-    return text.lower() if lower < 0.1 else text
+        text = text[: max(12, int(len(text) * rng.uniform(0.15, 0.95)))]
+    if typos < 0.25:
+        text = with_typos(text, rng.choice([0.02, 0.05, 0.1, 0.2]), rng)
+    if case < 0.12:
+        return text.lower()
+    if case < 0.16:
+        return text.upper()
+    return with_random_case(text, rng) if case < 0.22 else text
+
+
+def with_random_case(text: str, rng: np.random.Generator) -> str:
+    """Return `text` with each letter a capital or not, as a coin falls."""
+    capital = rng.random(len(text)) < 0.5
+    return "".join(c.upper() if up else c.lower() for c, up in zip(text, capital, strict=True))
 
 
 def with_typos(text: str, share: float, rng: np.random.Generator) -> str:

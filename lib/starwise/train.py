@@ -2,10 +2,13 @@
 
     history = train(training, validation, Settings(epochs=3), folder, report=print)
 
-`training` and `validation` are tables with the columns text and label. The folder then holds
-model.safetensors and model.json (see starwise.model), and logs that TensorBoard reads. While it
-trains it also holds checkpoint.safetensors; a run that is started again with the same settings
-and data goes on from there and ends with the very same weights as one that was never stopped.
+`training` and `validation` are tables with the columns text and label. Where `training` also has
+columns bad, average and good, those are what the network is to answer (probabilities, rows summing
+to 1) in place of the label alone; where it has a column draws, a row is drawn so often a round.
+The folder then holds model.safetensors and model.json (see starwise.model), and logs that
+TensorBoard reads. While it trains it also holds checkpoint.safetensors; a run that is started again
+with the same settings and data goes on from there and ends with the very same weights as one that
+was never stopped. Started by torchrun, several processes train one network (starwise.together).
 """
 
 import dataclasses
@@ -13,8 +16,10 @@ import hashlib
 import json
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,15 +29,16 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from starwise import checkpoint, model
 from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.errors import StarwiseError
 from starwise.objectives import LOSSES, Objective, class_weights
 from starwise.predict import fit_temperature, predict_logits
-from starwise.sampling import disturb, epoch_batches
+from starwise.sampling import disturb, drawn_batches, epoch_batches
 from starwise.schedules import SCHEDULES
+from starwise.together import Team, joined
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 10.0  # at most so much work is lost to a kill
@@ -70,6 +76,7 @@ class Settings:
     label_smoothing: float = 0.05
     balance: str = "draws"  # "draws" (equal parts), "weights" (in the loss) or "none"
     input_dropout: float | None = None  # share hidden of what the tables say; None: the preset's
+    longest: int = 2048  # characters that training reads of a review: its first and last ones
     averaging: float = 0.99  # how much of the averaged weights stays at each step, 0 to 1
     patience: int = 2  # epochs without a better validation loss before stopping
     three_stars: str = "average"  # or "left out", or taken for "bad" or "good" in training
@@ -85,7 +92,7 @@ class Settings:
 
 
 def device_of_choice() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Team().device()
 
 
 def train(
@@ -106,14 +113,20 @@ def train(
     training, validation = (_regrouped(each, settings) for each in (training, validation))
     _check(training, validation, settings)
     folder = Path(folder)
-    run = _Run(training, validation, settings, folder, report, device or device_of_choice())
-    try:
-        run.fit(on_epoch)
-    except torch.OutOfMemoryError:
-        report("the GPU is out of memory; the CPU goes on from the last checkpoint")
-        run = _Run(training, validation, settings, folder, report, torch.device("cpu"))
-        run.fit(on_epoch)
-    run.finish()
+    with joined() as team:
+        work = (training, validation, settings, folder, report, team)
+        run = _Run(*work, device or team.device())
+        try:
+            run.fit(on_epoch)
+        except torch.OutOfMemoryError:
+            if team.size > 1:  # the others wait for gradients that this one cannot give
+                raise
+            report("the GPU is out of memory; the CPU goes on from the last checkpoint")
+            run = _Run(*work, torch.device("cpu"))
+            run.fit(on_epoch)
+        if team.first:
+            run.finish()
+        team.wait()
     return run.history
 
 
@@ -151,8 +164,9 @@ def _check(training: pd.DataFrame, validation: pd.DataFrame, settings: Settings)
 class _Run:
     """One training run: what is being trained, and how far it has come."""
 
-    def __init__(self, training, validation, settings, folder, report, device):
-        self.settings, self.folder, self.report, self.device = settings, folder, report, device
+    def __init__(self, training, validation, settings, folder, report, team, device):
+        self.settings, self.folder, self.team, self.device = settings, folder, team, device
+        self.report = report if team.first else lambda line: None
         torch.manual_seed(settings.seed)
         if settings.start_from == "scratch":
             self.network = model.build(settings.preset)
@@ -164,17 +178,23 @@ class _Run:
                     f"not {settings.preset!r}; set start_from to 'scratch'"
                 )
         if settings.input_dropout is not None:
-            self.network.input_dropout.p = settings.input_dropout
-        self.network.to(device)
+            self.network.input_dropout = settings.input_dropout
+        self.network = team.same(self.network.to(device))
         # The average of the last hundred or so steps reads better than the last step itself, which
         # is still shaken by its batch (Polyak and Juditsky 1992). It is what is validated and kept.
         self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging), use_buffers=True
+            self.network, multi_avg_fn=_averaging(settings.averaging), use_buffers=True
         )
         self.encoder = self.network.config.encoder
         self.texts = training["text"].tolist()
         self.labels = class_numbers(training["label"])
-        self.lengths = training["text"].str.len().to_numpy().clip(1, self.encoder.max_length)
+        soft = set(CLASSES) <= set(training)
+        self.targets = training[list(CLASSES)].to_numpy() if soft else np.eye(3)[self.labels]
+        self.targets = torch.from_numpy(self.targets.astype(np.float32))
+        self.draws = training["draws"].to_numpy() if "draws" in training else None
+        self.longest = min(settings.longest, self.encoder.max_length)
+        self.reading = dataclasses.replace(self.encoder, max_length=self.longest)
+        self.lengths = training["text"].str.len().to_numpy().clip(1, self.longest)
         self.validation_texts = validation["text"].tolist()
         self.validation_labels = class_numbers(validation["label"])
         weights = torch.tensor(class_weights(self.labels), dtype=torch.float32, device=device)
@@ -186,7 +206,7 @@ class _Run:
         )
         self.optimizer = _optimizer(self.network, settings)
         # The noise of an epoch does not change how many batches it has.
-        self.batches_per_epoch = len(self._draw(epoch=0))
+        self.batches_per_epoch = len(self._order(0))
         self.steps = settings.epochs * self.batches_per_epoch
         self.history: list[dict] = []
         self.step = 0  # batches trained on so far, over all epochs
@@ -196,6 +216,9 @@ class _Run:
         self.best_loss = float("inf")
         # Settings and data in one digest: a checkpoint of other work is not continued.
         told = json.dumps(dataclasses.asdict(settings), sort_keys=True).encode()
+        told += self.targets.numpy().tobytes() + (
+            b"" if self.draws is None else self.draws.tobytes()
+        )
         rows = pd.util.hash_pandas_object(training[["text", "label"]], index=False).to_numpy()
         others = pd.util.hash_pandas_object(validation[["text", "label"]], index=False).to_numpy()
         self.digest = hashlib.sha256(told + rows.tobytes() + others.tobytes()).hexdigest()
@@ -203,25 +226,12 @@ class _Run:
 
     # -- the loop
 
-    def _draw(self, epoch: int) -> list[np.ndarray]:
-        """Return the batches of an epoch, which depend on seed and epoch only."""
-        return epoch_batches(
-            self.lengths,
-            self.labels,
-            self.settings.reviews_per_epoch,
-            self.settings.batch_size,
-            np.random.default_rng([self.settings.seed, epoch]),
-            equal=self.settings.balance == "draws",
-        )
-
     def fit(self, on_epoch: Callable[[list[dict]], None]) -> None:
-        # Imported here: it takes two seconds and loading a model for scoring does not need it.
-        from torch.utils.tensorboard import SummaryWriter
-
-        if not self._resume():
+        if not self._resume() and self.team.first:
             shutil.rmtree(self.folder / "tensorboard", ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with SummaryWriter(self.folder / "tensorboard", purge_step=self.step) as log:
+        self.team.wait()
+        with self._log() as log:
             while self.step < self.steps and not self._stale():
                 self._epoch(log)
                 on_epoch(self.history)
@@ -231,13 +241,24 @@ class _Run:
                 f"{self.settings.patience} epochs"
             )
 
+    @contextmanager
+    def _log(self):
+        """Give a writer of TensorBoard's files; the other processes would only repeat its lines."""
+        # Imported here: it takes two seconds and loading a model for scoring does not need it.
+        from torch.utils.tensorboard import SummaryWriter
+
+        with tempfile.TemporaryDirectory() as nowhere:
+            place = self.folder / "tensorboard" if self.team.first else nowhere
+            with SummaryWriter(place, purge_step=self.step) as log:
+                yield log
+
     def _stale(self) -> bool:
         losses = [row["validation_loss"] for row in self.history]
         return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.settings.patience
 
     def _epoch(self, log) -> None:
         epoch, done = divmod(self.step, self.batches_per_epoch)
-        order = self._draw(epoch)  # a resumed run draws the same
+        order = self._order(epoch)  # a resumed run draws the same
         self.network.train()
         started = reported = saved = time.monotonic()
         before, seen_before = self.seconds, self.sums["seen"]
@@ -257,30 +278,53 @@ class _Run:
                 reported = now
                 speed = (self.sums["seen"] - seen_before) / (now - started)
                 self.report(f"{self._progress()}   {speed:,.0f} reviews/s")
-            if now - saved >= CHECKPOINT_SECONDS:
+            if now - saved >= CHECKPOINT_SECONDS and self.team.first:
                 saved = now
                 self._checkpoint()
         self._close_epoch(epoch, log)
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        """Return the batches of an epoch; a resumed run draws the same ones."""
+        settings = self.settings
+        rng = np.random.default_rng([settings.seed, epoch])
+        if self.draws is not None:
+            return drawn_batches(self.lengths, self.draws, settings.batch_size, rng)
+        return epoch_batches(
+            self.lengths,
+            self.labels,
+            settings.reviews_per_epoch,
+            settings.batch_size,
+            rng,
+            equal=settings.balance == "draws",
+        )
 
     def _train_batch(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
         settings = self.settings
         texts = [self.texts[row] for row in rows]
         if settings.disturb:
             texts = [disturb(text, rng) for text in texts]
-        ids = torch.from_numpy(self.encoder.batch(texts, self.network.fixed_length))
-        targets = torch.from_numpy(self.labels[rows]).to(self.device)
+        # Every process pads to the longest of the whole batch: the batch norms count padding.
+        ids = torch.from_numpy(self.reading.batch(texts, self.network.fixed_length))
+        ids = ids[self.team.part(np.arange(len(rows)))].to(self.device)
+        mine = self.team.part(rows)
+        targets = self.targets[mine].to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * SCHEDULES[settings.schedule](
                 self.step / self.steps
             )
-        logits = self.network(ids.to(self.device))
+        # What dropout hides depends on the batch and the process, so a resumed run hides the same.
+        torch.manual_seed(int(rng.integers(2**31)) + self.team.number)
+        logits = self.network(ids)
         loss = self.objective(logits, targets)
         self.optimizer.zero_grad()
         loss.backward()
+        right = (logits.argmax(1) == torch.from_numpy(self.labels[mine]).to(self.device)).sum()
+        told = torch.stack([loss.detach() * len(mine), right.float()])
+        total, right = self.team.add_up(self.network, len(mine), len(rows), told)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.average.update_parameters(self.network)
-        return loss.item(), int((logits.argmax(1) == targets).sum())
+        return total.item() / len(rows), round(right.item())
 
     def _progress(self) -> str:
         epoch = min(self.step - 1, self.steps - 1) // self.batches_per_epoch + 1
@@ -322,7 +366,8 @@ class _Run:
         if row["validation_loss"] < self.best_loss:
             self.best_loss = row["validation_loss"]
             self.best = {n: t.detach().cpu().clone() for n, t in averaged.state_dict().items()}
-        self._checkpoint()
+        if self.team.first:
+            self._checkpoint()
 
     def finish(self) -> None:
         """Keep the best epoch's weights, calibrate them, and write the model folder."""
@@ -358,10 +403,7 @@ class _Run:
             "average": self.average.state_dict(),
             "best": self.best,
             **{f"optimizer.{number}": state for number, state in optimizer.items()},
-            "random": {"cpu": torch.get_rng_state()},
         }
-        if self.device.type == "cuda":
-            tensors["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
         told = {
             "digest": self.digest,
             "step": self.step,
@@ -391,13 +433,25 @@ class _Run:
         numbers = range(sum(len(group["params"]) for group in groups))
         state = {n: tensors[f"optimizer.{n}"] for n in numbers if f"optimizer.{n}" in tensors}
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        torch.set_rng_state(tensors["random"]["cpu"])
-        if self.device.type == "cuda" and "cuda" in tensors["random"]:
-            torch.cuda.set_rng_state(tensors["random"]["cuda"], self.device)
         self.step, self.sums, self.seconds = told["step"], told["sums"], told["seconds"]
         self.best_loss, self.history = told["best_loss"], told["history"]
         self.report(f"going on from the checkpoint after {self.step:,} of {self.steps:,} batches")
         return True
+
+
+def _averaging(kept: float) -> Callable:
+    """Return the rule of the running average: the first weights, which know nothing, fade fast."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+        share = min(kept, (1 + int(steps)) / (10 + int(steps)))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - share)
+            else:
+                old.copy_(new)
+
+    return update
 
 
 def _optimizer(network: torch.nn.Module, settings: Settings) -> torch.optim.Optimizer:

@@ -42,7 +42,22 @@ def test_the_article_network_has_the_articles_layers_and_parameters():
         (1024, 3),
     ]
     assert model.parameter_count(network) == 11_338_755
+    # The article counts 69 symbols, without the newline: one row less of the first convolution.
+    assert model.parameter_count(network) - 256 * 7 == 11_336_963
     assert network.config.max_length == 1014
+
+
+def test_the_article_network_shrinks_a_text_as_the_published_table_says():
+    network = model.build("article")
+    signal, lengths = torch.zeros(1, 70, 1014), []
+    with torch.inference_mode():
+        for layer in network.convolutions:
+            signal = layer(signal)
+            if not isinstance(layer, torch.nn.ReLU):
+                lengths.append(signal.shape[2])
+    # Kernels 7, 7, 3, 3, 3, 3, with a pooling of 3 after the first, second and sixth.
+    assert lengths == [1008, 336, 330, 110, 108, 106, 104, 102, 34]
+    assert signal.shape == (1, 256, 34)
 
 
 def test_our_network_is_small():
@@ -59,10 +74,13 @@ def test_padding_does_not_change_what_our_network_says(compact):
 
 def test_an_ngram_has_the_same_bucket_wherever_it_stands():
     ids = torch.tensor([[5, 6, 7, 1, 5, 6, 7]])
-    buckets = model.hash_ngrams(ids, 3, 1024)
-    assert buckets[0, 2] == buckets[0, 6]
-    assert buckets[0, 2] != buckets[0, 3]
-    assert ((buckets >= 0) & (buckets < 1024)).all()
+    rows = model.hash_ngrams(ids, (2, 3), 1024)
+    assert rows.shape == (1, 7, 2)
+    assert (rows[0, 2] == rows[0, 6]).all()
+    assert rows[0, 2, 1] != rows[0, 3, 1]
+    # Each length has a table of its own.
+    assert ((rows[..., 0] >= 0) & (rows[..., 0] < 1024)).all()
+    assert ((rows[..., 1] >= 1024) & (rows[..., 1] < 2048)).all()
 
 
 def test_a_saved_network_answers_as_before(folder, compact):
@@ -153,10 +171,14 @@ def test_weights_of_another_shape_are_refused(folder):
         model.load(folder)
 
 
-def test_half_precision_weights_take_half_the_room(folder, tmp_path, compact):
-    model.save(tmp_path / "half", compact, {}, half=True)
+def test_packed_weights_take_a_third_of_the_room_and_say_nearly_the_same(folder, tmp_path, compact):
+    model.save(tmp_path / "packed", compact, {}, packed=True)
     whole = (folder / "model.safetensors").stat().st_size
-    assert (tmp_path / "half" / "model.safetensors").stat().st_size < 0.55 * whole
+    assert (tmp_path / "packed" / "model.safetensors").stat().st_size < 0.36 * whole
+    ids = torch.from_numpy(Encoder().batch(["Great shop, I will come back!", "Never again."]))
+    with torch.inference_mode():
+        unpacked = model.load(tmp_path / "packed")[0](ids)
+        torch.testing.assert_close(unpacked, compact(ids), rtol=0.05, atol=1e-3)
 
 
 def test_no_model_at_all_says_which_notebook_to_run(tmp_path):

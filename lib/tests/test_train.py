@@ -240,7 +240,7 @@ def test_what_cannot_be_asked_for_is_refused_with_the_choices():
 
 def test_the_focal_loss_pays_less_for_what_is_known():
     logits = torch.tensor([[4.0, 0.0, 0.0], [0.2, 0.0, 0.0]])
-    targets = torch.tensor([0, 0])
+    targets = torch.eye(3)[[0, 0]]
     plain, focal = (
         [Objective(loss)(logits[i : i + 1], targets[:1]).item() for i in (0, 1)]
         for loss in ("cross_entropy", "focal")
@@ -260,7 +260,7 @@ def test_class_weights_make_the_classes_count_alike():
         torch.nn.functional.cross_entropy(logits[targets == c], targets[targets == c])
         for c in range(3)
     ]
-    weighted = Objective(class_weights=weights)(logits, targets)
+    weighted = Objective(class_weights=weights)(logits, torch.eye(3)[targets])
     torch.testing.assert_close(weighted, torch.stack(by_class).mean())
 
 

@@ -1,0 +1,166 @@
+"""How the bundled weights are made: the recipe, so that anybody with reviews can repeat it.
+
+    starwise pretrain --reviews FOLDER --output lib/starwise/bundled
+    torchrun --nproc-per-node 2 -m starwise pretrain --reviews FOLDER --output FOLDER
+    starwise pretrain --reviews FOLDER --output lib/starwise/bundled --measure   # no training
+
+FOLDER holds train-*.parquet and test.parquet with the columns source, domain, company, rating (1 to
+5), title, text and, in test.parquet, split. No review is kept in the output, only the weights. The
+steps: hold out rows by company; let teachers say what they make of each review (`teachers`); train
+the network on their word and the stars together (starwise.train); fit the temperature; pack the
+weights. A run that is stopped goes on from where it was when it is started again.
+"""
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from starwise import model
+from starwise.classes import CLASSES, class_numbers
+from starwise.errors import StarwiseError
+from starwise.paths import whole_file
+from starwise.predict import fit_temperature, predict_logits
+from starwise.pretrain import measure
+from starwise.pretrain.reviews import DECIDER, draws, held_out, read_reviews
+from starwise.score import Scorer
+from starwise.together import joined
+from starwise.train import Settings, train
+
+TEACHERS = ("words", "sentences")
+ROUND = 100_000  # reviews between two looks at the validation rows
+TRUST = 0.7  # share of the teachers' word in a target; the rest is the reviewer's own stars
+MOST_VALIDATED = 250  # of a domain and class
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reviews", type=Path, required=True, help="folder with train-*.parquet")
+    parser.add_argument("--output", type=Path, required=True, help="model folder to write")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help=f"rounds of {ROUND:,} reviews (default 7)"
+    )
+    parser.add_argument("--round", type=int, default=ROUND, help="reviews in a round")
+    parser.add_argument(
+        "--teachers",
+        default=",".join(TEACHERS),
+        help="words, sentences, both (default), or none",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="draws order, noise, first weights")
+    parser.add_argument("--measure", action="store_true", help="measure what is there, no training")
+
+
+def main(args: argparse.Namespace) -> int:
+    if not args.measure:
+        names = () if args.teachers == "none" else tuple(args.teachers.split(","))
+        if unknown := set(names) - set(TEACHERS):
+            raise StarwiseError(f"there is no teacher {', '.join(unknown)}: {', '.join(TEACHERS)}")
+        settings = Settings(
+            epochs=args.rounds,
+            reviews_per_epoch=args.round,
+            batch_size=64,
+            learning_rate=2e-3,
+            weight_decay=0.05,
+            label_smoothing=0.02,
+            longest=520,
+            averaging=0.998,
+            patience=args.rounds,  # the learning rate fades to the end: let it
+            seed=args.seed,
+        )
+        pretrain(args.reviews, args.output, settings, names)
+    test = args.reviews / "test.parquet"
+    if test.is_file():
+        rows = measure.test_rows(args.reviews)
+        print(measure.by_part(Scorer.load(args.output).probabilities, rows).to_string(index=False))
+    return 0
+
+
+def pretrain(
+    reviews: Path,
+    output: Path,
+    settings: Settings,
+    teachers: tuple[str, ...] = TEACHERS,
+    report: Callable[[str], None] = lambda line: print(line, flush=True),
+) -> None:
+    """Write a model folder trained on the reviews of a folder.
+
+    Beside it, in `<output>.work`, lie the teachers' answers and the checkpoint until it is done.
+    """
+    work = Path(output).absolute().with_suffix(".work")
+    frame = read_reviews(reviews)
+    held = held_out(frame)
+    with joined() as team:
+        if team.first:
+            _prepared(frame, held, teachers, work, report)
+        team.wait()
+        soft = np.load(work / "teachers.npy") if teachers else None
+        training, validation = _parts(frame, held, soft, settings)
+        if team.first:
+            for name, part in [("training", training), ("validation", validation)]:
+                counts = part["label"].value_counts()
+                report(f"{name}: " + ", ".join(f"{counts[each]:,} {each}" for each in CLASSES))
+        train(training, validation, settings, work / "network", report)
+        if team.first:
+            _finish(work, output, validation, teachers)
+        team.wait()
+
+
+def _prepared(frame, held, teachers, work, report) -> None:
+    """Ask the teachers, unless a former run has: their answers are kept for the next try."""
+    path = work / "teachers.npy"
+    if teachers and not path.is_file():
+        from starwise.pretrain.teachers import soft_targets
+
+        soft = soft_targets(frame, held, teachers, report)
+        with whole_file(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, soft.astype(np.float32))
+
+
+def _parts(
+    frame: pd.DataFrame, held: np.ndarray, soft: np.ndarray | None, settings: Settings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the training rows with targets and draws, and the validation rows.
+
+    A few of the draws are headlines in place of texts: short, plain, and labelled like the text.
+    """
+    training = frame[~held].reset_index(drop=True)
+    training["draws"] = draws(training, settings.reviews_per_epoch, most=2)
+    targets = np.eye(len(CLASSES))[class_numbers(training["label"])]
+    if soft is not None:
+        targets = TRUST * soft[~held] + (1 - TRUST) * targets
+    training[list(CLASSES)] = targets
+    titles = training[training["title"].str.len() > 4].drop_duplicates("title")
+    titles = titles[~titles["title"].isin(set(frame["text"]))]
+    stars = 0.1 + 0.7 * np.eye(len(CLASSES))[class_numbers(titles["label"])]
+    titles = titles.assign(text=titles["title"], draws=0.06 * titles["draws"])
+    titles[list(CLASSES)] = stars
+    training = pd.concat([training, titles], ignore_index=True)
+    others = frame[held].sample(frac=1.0, random_state=0)
+    place = others.groupby(["domain", "label"]).cumcount()
+    chosen = (others["source"] == DECIDER) | (place < MOST_VALIDATED)
+    return training, others[chosen].reset_index(drop=True)
+
+
+def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[str, ...]) -> None:
+    network, card = model.load(work / "network")
+    made_by_save = {"format", "config", "classes", "parameters", "sha256"}
+    card = {key: value for key, value in card.items() if key not in made_by_save}
+    card["temperature"] = temperature(network, validation)
+    model.save(
+        output, network, {**card, "name": "bundled", "teachers": list(teachers)}, packed=True
+    )
+    shutil.rmtree(work)
+
+
+def temperature(network, validation: pd.DataFrame) -> float:
+    """Return the temperature that suits whole and half-written reviews alike.
+
+    Fitted on the decider's rows, where there are some: they are of the kind that visitors write.
+    """
+    deciding = validation[validation["source"] == DECIDER]
+    rows = deciding if deciding["label"].nunique() == len(CLASSES) else validation
+    texts = [text[: round(len(text) * part)] for part in measure.PARTS for text in rows["text"]]
+    logits = predict_logits(network, [text or " " for text in texts])
+    return fit_temperature(logits, np.tile(class_numbers(rows["label"]), len(measure.PARTS)))

