@@ -17,6 +17,10 @@ Starwise: collect reviews, learn to read them letter by letter, rate a review as
   ./run_all.sh lab                open JupyterLab to step through the notebooks
   ./run_all.sh practice           browse the practice review site
   ./run_all.sh score FILE ...     score the reviews of a CSV or parquet file
+  ./run_all.sh backup FILE        write all stored reviews to a file
+  ./run_all.sh restore FILE       put the reviews of such a file back, none twice
+  ./run_all.sh prune --older-than DAYS [--dry-run]
+                                  delete the reviews that are older
   ./run_all.sh bench              measure speed on this machine
   ./run_all.sh test               run every test (arguments go to pytest)
 
@@ -297,7 +301,7 @@ case ${1:-} in
     usage
     exit
     ;;
-run | test | dashboard | lab | bench | practice | score)
+run | test | dashboard | lab | bench | practice | score | backup | restore | prune)
     command=$1
     shift
     ;;

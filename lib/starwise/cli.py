@@ -19,6 +19,9 @@ COMMANDS = {
     "score": ("starwise.score", "score the reviews of a CSV or parquet file"),
     "api": ("starwise.api", "serve the scorer and the store over REST"),
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
+    "backup": ("starwise.backup", "write all stored reviews to a file"),
+    "restore": ("starwise.restore", "put the reviews of such a file back, none twice"),
+    "prune": ("starwise.prune", "delete the reviews older than so many days"),
     "bench": ("starwise.bench", "measure speed against the article's way of doing it"),
 }
 
