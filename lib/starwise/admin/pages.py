@@ -351,5 +351,5 @@ def _day(day) -> str:
 
 
 def _signed(number: float) -> str:
-    """Return a difference of stars with its sign, as in +0.42 or −1.00."""
-    return f"{number:+.2f}".replace("-", "−")
+    """Return a difference of stars with its sign, as in +0.42 or −1.00, and 0.00 for none."""
+    return f"{number:+.2f}".replace("-", "−") if abs(number) >= 0.005 else "0.00"
