@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -122,18 +125,37 @@ def other(line: bytes, **changes) -> bytes:
     ],
 )
 def test_a_damaged_file_is_refused_in_a_sentence_and_nothing_changes(
-    fresh, tmp_path, capsys, damage
+    postgres, store, tmp_path, monkeypatch, capsys, damage
 ):
+    monkeypatch.setenv("DATABASE_URL", postgres.start())
     file = tmp_path / "reviews.jsonl.gz"
-    fill(fresh())
+    fill(store)
     assert main(["backup", str(file)]) == 0
     file.write_bytes(damage(file.read_bytes()))
-    there = fresh()
-    there.save(id=uuid.uuid4(), brand="Here", review="Stays.", rating=5)
+    store.delete_older_than(0)
+    store.save(id=uuid.uuid4(), brand="Here", review="Stays.", rating=5)
     assert main(["restore", str(file)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("starwise restore: ") and said.count("\n") == 1
-    assert [row.review for row in there.everything()] == ["Stays."]
+    assert [row.review for row in store.everything()] == ["Stays."]
+
+
+def test_the_commands_work_on_the_embedded_postgres_while_others_use_it(postgres, store, tmp_path):
+    fill(store)
+    before = list(store.everything())
+    environment = {**os.environ, "STARWISE_DATA": str(postgres.folder)}
+
+    def starwise(*arguments: str) -> str:
+        command = [sys.executable, "-P", "-m", "starwise", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert starwise("backup", str(tmp_path / "a.gz")).startswith("5 reviews written")
+    store.delete(before[0].id)
+    assert "1 restored, 4 there already" in starwise("restore", str(tmp_path / "a.gz"))
+    assert starwise("prune", "--older-than", "1") == "0 reviews older than 1 day deleted.\n"
+    assert list(store.everything()) == before and postgres.is_running()
 
 
 def test_a_backup_that_fails_leaves_the_former_one(fresh, tmp_path, monkeypatch, capsys):
