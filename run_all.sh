@@ -19,6 +19,10 @@ Starwise: collect reviews, learn to read them letter by letter, rate a review as
   ./run_all.sh score FILE ...     score the reviews of a CSV or parquet file
   ./run_all.sh proxy ...          serve the page to everybody, behind nginx
   ./run_all.sh env                make .env, the secrets that docker compose reads
+  ./run_all.sh backup FILE        write all stored reviews to a file
+  ./run_all.sh restore FILE       put the reviews of such a file back, none twice
+  ./run_all.sh prune --older-than DAYS [--dry-run]
+                                  delete the reviews that are older
   ./run_all.sh bench              measure speed on this machine
   ./run_all.sh report             make the executed notebooks a book to read in a browser
   ./run_all.sh test [--images] [--cloud]
@@ -360,7 +364,7 @@ env)
     make_env
     exit
     ;;
-run | test | dashboard | lab | bench | practice | score | proxy | report | lock)
+run | test | dashboard | lab | bench | practice | score | proxy | report | lock | backup | restore | prune)
     command=$1
     shift
     ;;

@@ -22,8 +22,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from limits import RateLimitItem
 from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 
 from starwise import __version__
+from starwise.admin import make_admin
 from starwise.article_api import form_of, routes, text_or_form
 from starwise.limits import REQUESTS, BodyLimit, Capacity, RateLimit, rate_allowed
 from starwise.messages import (
@@ -173,6 +175,12 @@ def create_app(
             raise HTTPException(404, "There is no review with this id.")
 
     app.include_router(routes(service))
+
+    @app.get("/admin", include_in_schema=False)
+    def admin() -> RedirectResponse:
+        return RedirectResponse("admin/")  # relative: a proxy may put us below any path
+
+    app.mount("/admin", make_admin(service.store, admin_token))
     return app
 
 

@@ -24,6 +24,9 @@ COMMANDS = {
     "dashboard": ("starwise.dashboard.serve", "serve the dashboard, its service and its database"),
     "page": ("starwise.dashboard.page", "serve the page alone, for a service elsewhere"),
     "proxy": ("starwise.proxy", "serve pages behind nginx: TLS, limits, visitors who stay"),
+    "backup": ("starwise.backup", "write all stored reviews to a file"),
+    "restore": ("starwise.restore", "put the reviews of such a file back, none twice"),
+    "prune": ("starwise.prune", "delete the reviews older than so many days"),
     "bench": ("starwise.bench", "measure speed against the article's way of doing it"),
 }
 

@@ -59,7 +59,7 @@ class RateLimit:
         self.limiter = FixedWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        address = _network(scope) if scope["type"] == "http" else None
+        address = network(scope) if scope["type"] == "http" else None
         if address is None or await self.limiter.hit(self.rate, address):
             return await self.app(scope, receive, send)
         window = await self.limiter.get_window_stats(self.rate, address)
@@ -67,7 +67,7 @@ class RateLimit:
         return await _refuse(429, "You ask too often", wait)(scope, receive, send)
 
 
-def _network(scope: Scope) -> str | None:
+def network(scope: Scope) -> str | None:
     """Return what one client has: its address, in IPv6 its network; None for this machine."""
     try:
         address = ipaddress.ip_address((scope.get("client") or ("",))[0])
