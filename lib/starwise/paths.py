@@ -52,6 +52,16 @@ class Outputs:
         return self.root / "labelled.parquet"
 
     @property
+    def data_card(self) -> Path:
+        """What is in labelled.parquet, and what is doubtful about it (Markdown)."""
+        return self.root / "data_card.md"
+
+    @property
+    def labels(self) -> Path:
+        """Labels that people gave, one line of JSON an act; it only grows."""
+        return self.root / "labels.jsonl"
+
+    @property
     def models(self) -> Path:
         return self.root / "models"
 
