@@ -135,6 +135,34 @@ def class_balance(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def audit(frame: pd.DataFrame, marks: pd.DataFrame | None = None) -> Figure:
+    """How well labels fit their texts, by class; beside it, where the truth is known, precision.
+
+    frame: label, label_quality (0 to 1); marks: precision, recall, a row a label looked at.
+    """
+    panels = 1 if marks is None else 2
+    figure, axes = plt.subplots(1, panels, figsize=(3.6 * panels, 2.8), squeeze=False)
+    left, right = axes[0, 0], axes[0, -1]
+    of_class = [frame.loc[frame["label"] == label, "label_quality"] for label in CLASSES]
+    colours = [PALETTE[label] for label in CLASSES]
+    left.hist(of_class, bins=20, range=(0, 1), stacked=True, color=colours, label=list(CLASSES))
+    left.set(xlabel="quality of the label (0: does not fit)", ylabel="reviews")
+    left.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    left.legend(loc="upper left")
+    if marks is not None:
+        found = marks[marks["recall"] >= 0.01]  # of a handful, a share says little
+        right.plot(found["recall"], found["precision"], color=INK)
+        base = marks["precision"].iloc[-1]
+        right.axhline(base, color=QUIET, linestyle=":", linewidth=1)
+        right.text(0.02, base + 0.02, f"picked at random: {base:.0%}", color=QUIET, fontsize=8)
+        right.set(xlabel="share of all wrong labels found", ylabel="of those looked at, wrong")
+        right.set(xlim=(0, 1), ylim=(0, 1.02))
+        for axis in (right.xaxis, right.yaxis):
+            axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    figure.tight_layout()
+    return figure
+
+
 # -- 03: how the network reads
 
 

@@ -111,10 +111,9 @@ def _near_duplicates(frame: pd.DataFrame) -> str:
 
 def _table(frame: pd.DataFrame, name: str) -> str:
     head = [name, *map(str, frame.columns)]
-    rows = [
-        [_plain(str(index)), *(f"{value:,}" for value in row)] for index, *row in frame.itertuples()
-    ]
-    lines = [head, ["---", *["--:"] * len(frame.columns)], *rows]
+    lines = [head, ["---", *["--:"] * len(frame.columns)]]
+    for index, *row in frame.itertuples():
+        lines.append([_plain(str(index)), *(f"{value:,}" for value in row)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -124,9 +123,8 @@ def _listed(counts: pd.Series) -> str:
 
 
 def _bullets(entries: Mapping[str, Any]) -> str:
-    return "\n".join(
-        f"- {_plain(str(name))}: {_plain(str(value))}" for name, value in entries.items()
-    )
+    lines = (f"- {_plain(str(name))}: {_plain(str(value))}" for name, value in entries.items())
+    return "\n".join(lines)
 
 
 def _plain(text: str) -> str:

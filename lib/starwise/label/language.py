@@ -7,105 +7,25 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import pandas as pd
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from starwise.label.words import Words, read_words, word_hash
 
 # Words that hold English sentences together and that few other languages have.
-_ENGLISH = [
-    "the",
-    "and",
-    "this",
-    "that",
-    "with",
-    "have",
-    "from",
-    "they",
-    "them",
-    "their",
-    "there",
-    "these",
-    "those",
-    "would",
-    "could",
-    "should",
-    "you",
-    "your",
-    "it's",
-    "i'm",
-    "i've",
-    "don't",
-    "didn't",
-    "wasn't",
-    "isn't",
-    "couldn't",
-    "can't",
-    "very",
-    "not",
-    "but",
-    "are",
-    "were",
-    "been",
-    "my",
-    "she",
-    "which",
-    "what",
-    "when",
-    "who",
-    "how",
-    "because",
-    "than",
-    "then",
-    "only",
-    "ever",
-    "never",
-    "it",
-    "for",
-]
+_ENGLISH = """
+the and this that with have from they them their there these those would could should you your
+it's i'm i've don't didn't wasn't isn't couldn't can't very not but are were been my she which what
+when who how because than then only ever never it for
+"""
 ENOUGH = 0.12  # share of such words from which on a text is English without further asking
 # What reviews are written in. The fewer there are to confuse, the better a short text is told.
-LANGUAGES = [
-    "ar",
-    "bg",
-    "ca",
-    "cs",
-    "da",
-    "de",
-    "el",
-    "en",
-    "es",
-    "et",
-    "fa",
-    "fi",
-    "fr",
-    "he",
-    "hi",
-    "hr",
-    "hu",
-    "id",
-    "it",
-    "ja",
-    "ko",
-    "lt",
-    "lv",
-    "ms",
-    "nb",
-    "nl",
-    "pl",
-    "pt",
-    "ro",
-    "ru",
-    "sk",
-    "sl",
-    "sv",
-    "th",
-    "tr",
-    "uk",
-    "ur",
-    "vi",
-    "zh",
-]
+_LANGUAGES = """
+ar bg ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv ms nl no pl pt ro ru sk sl sv
+th tr uk ur vi zh
+"""
 SURE = 0.5  # probability from which on we believe it
+FEWEST = 4  # words; of fewer, another language than English is not believed: "Super!"
 UNKNOWN = "und"  # "undetermined" in ISO 639-2
 
 
@@ -116,14 +36,33 @@ def detect(texts: Sequence[str], words: Words | None = None) -> list[str]:
     """
     words = read_words(texts) if words is None else words
     found = np.where(_share_of_english(words) >= ENOUGH, "en", "").astype(object)
+    counts = np.diff(words.starts)
     for row in np.flatnonzero(found == ""):
-        language, probability = _identifier().classify(texts[row])
-        found[row] = language if probability >= SURE else UNKNOWN
+        found[row] = UNKNOWN
+        # Scripts of their own, some of them without spaces, are told by few letters.
+        size = len(texts[row].encode("utf-8", "replace"))
+        if counts[row] >= FEWEST or size > 1.5 * len(texts[row]):
+            language, probability = _identifier().classify(texts[row])
+            found[row] = language if probability >= SURE else UNKNOWN
     return found.tolist()
 
 
+def language_of(frame: pd.DataFrame, words: Words) -> pd.Series:
+    """Return the language of each row: as the source told it, else detected.
+
+    frame: text and, where the source tells languages, language ("" where it does not).
+    """
+    if "language" not in frame:
+        return pd.Series(detect(frame["text"].tolist(), words), index=frame.index, dtype=str)
+    told = frame["language"].fillna("").str.strip().str.lower().str[:2]
+    silent = np.flatnonzero(told == "")
+    found = detect(frame["text"].iloc[silent].tolist(), words.take(silent))
+    told.iloc[silent] = found
+    return told.astype(str)
+
+
 def _share_of_english(words: Words) -> np.ndarray:
-    known = np.isin(words.hashes, np.array([word_hash(w) for w in _ENGLISH], np.uint32))
+    known = np.isin(words.hashes, np.array([word_hash(w) for w in _ENGLISH.split()], np.uint32))
     before = np.concatenate([[0], np.cumsum(known, dtype=np.int32)])
     counts = np.diff(before[words.starts])
     return counts / np.maximum(np.diff(words.starts), 1)
@@ -132,5 +71,5 @@ def _share_of_english(words: Words) -> np.ndarray:
 @cache
 def _identifier() -> LanguageIdentifier:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(LANGUAGES)
+    identifier.set_languages(_LANGUAGES.split())
     return identifier

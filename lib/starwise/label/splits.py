@@ -20,7 +20,7 @@ from starwise.label.errors import LabelError
 
 SPLITS = ("train", "validation", "test")
 SALTS = 300  # how many are tried
-SIZE_SLACK = 0.3  # a split may be this much smaller or larger than asked, relative to it
+SIZE_SLACK = 0.2  # a split may be this much smaller or larger than asked, relative to it
 CLASS_SLACK = 0.04  # a class may take this much more or less of a split than of all rows
 
 
@@ -102,7 +102,7 @@ def _draw(
             best = (error, salt, places)
     if best is None:
         few = [name for name in CLASSES if (counts[name] > 0).sum() < len(SPLITS)]
-        why = f"; only {(counts[few[0]] > 0).sum()} of them have a {few[0]} one" if few else ""
+        why = f" (only {(counts[few[0]] > 0).sum()} have any {few[0]} review)" if few else ""
         raise LabelError(
             f"{int(table.sum()):,} reviews of {len(counts):,} companies are too few to split into "
             f"{', '.join(SPLITS)} with all three classes in each{why}: collect more companies"
