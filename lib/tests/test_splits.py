@@ -86,7 +86,7 @@ def test_what_cannot_be_split_is_refused_in_words(frame):
     scarce = frame["company"].isin(["Company 1", "Company 2"]) & (frame.index % 2 == 0)
     two = frame.assign(label=np.where(scarce, "average", "good"))
     two.loc[1::2, "label"] = "bad"
-    with pytest.raises(LabelError, match=rr"too few to split .*only 2 have any average review"):
+    with pytest.raises(LabelError, match=r"too few to split .*only 2 have any average review"):
         label.split_by_company(two, 0.1, 0.2, seed=0)
     with pytest.raises(LabelError, match="repeats itself too much"):
         label.split_by_company(frame.assign(cluster=frame["label"]), 0.1, 0.2, seed=0)

@@ -19,7 +19,7 @@ from importlib.metadata import version
 
 from starwise.paths import Outputs, whole_file
 
-SECTIONS = ("model", "service")
+SECTIONS = ("model", "label", "service")
 
 
 @dataclass(frozen=True)

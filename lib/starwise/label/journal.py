@@ -47,7 +47,8 @@ class Journal:
 
     def __init__(self, path: Path, window: str = "") -> None:
         self.path = Path(path)
-        self.window = window or uuid.uuid4().hex[:12]
+        # The process first: whoever reads it can tell whether this window is still there.
+        self.window = window or f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.torn = 0  # lines that could not be read
         self.acts: list[Act] = []
         self._given: dict[str, list[Act]] = {}  # labels of each review, the latest last

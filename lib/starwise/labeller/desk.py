@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import psutil
 from sklearn.metrics import cohen_kappa_score
 
 from starwise.classes import CLASSES
@@ -139,8 +140,8 @@ class Desk:
         """Put review `id` at the end of those to be read."""
         with self._journal.locked():
             if self._is_shown(id):
-                self._skipped.append(id)
-                self._show_next(after=id)
+                self._skipped = [*(each for each in self._skipped if each != id), id]
+                self._show_next()
                 self._journal.append("skip", id, next=self._current_id)
                 self.notice = "Skipped; it comes again at the end."
 
@@ -176,15 +177,15 @@ class Desk:
         return [act.id for act in self._journal.acts if act.act == "label" and self._counts(act)]
 
     def _show_next(self, after: str = "") -> None:
-        """Choose the next review: not labelled, not on another desk, the skipped ones last."""
+        """Choose the next review: not labelled, not on another desk, the skipped ones last.
+
+        `after` is about to be labelled, and no choice any more.
+        """
         labels = self.labels
         open_ones = [id for id in self._reviews if id not in labels and id != after]
         fresh = [id for id in open_ones if id not in self._skipped]
-        again = [id for id in self._skipped if id in open_ones]
-        if after in self._skipped and after not in labels:
-            again.append(after)  # it is the only one left
+        queue = fresh + [id for id in self._skipped if id in open_ones]
         elsewhere = self._on_other_desks()
-        queue = fresh + list(dict.fromkeys(again))
         free = [id for id in queue if id not in elsewhere] or queue
         self.current = self._reviews[free[0]] if free else None
 
@@ -195,8 +196,23 @@ class Desk:
         return {
             act.next
             for act in latest.values()
-            if act.window != self._journal.window and _minutes_since(act.at, now) < PATIENCE
+            if act.window != self._journal.window
+            and _minutes_since(act.at, now) < PATIENCE
+            and not _is_gone(act.window)
         }
+
+
+def _is_gone(window: str) -> bool:
+    """Tell whether the process that this window was in has ended, which its name begins with."""
+    number = window.partition("-")[0]
+    if not number.isdecimal():
+        return False
+    try:
+        return psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.Error, OverflowError):
+        return False
 
 
 def _minutes_since(at: str, now: datetime) -> float:
