@@ -59,7 +59,9 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("desk")
-    nbformat.write(new_notebook(cells=[new_code_cell(NOTEBOOK)]), folder / "desk.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = new_notebook(cells=[new_code_cell(NOTEBOOK)], metadata=kernel)
+    nbformat.write(notebook, folder / "desk.ipynb")
     return folder
 
 
@@ -95,7 +97,14 @@ def _answers(port: int) -> bool:
 
 
 def kernels(family: psutil.Process) -> list[psutil.Process]:
-    return [p for p in family.children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
+    return [process for process in family.children(recursive=True) if _is_kernel(process)]
+
+
+def _is_kernel(process: psutil.Process) -> bool:
+    try:
+        return "ipykernel" in " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -206,10 +215,16 @@ def test_in_jupyterlab_the_keys_are_the_desks_and_not_the_notebooks(folder, labe
     served = server(folder, "jupyterlab", *options)
     with served as (family, url), browser("", "--window-size=1280,900") as driver:
         driver.get(f"{url}/lab/tree/desk.ipynb")
-        cell = until(lambda: driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook .cm-content"))
         until(lambda: kernels(family))
-        cell[0].click()
-        cell[0].send_keys(Keys.CONTROL, Keys.ENTER)
+
+        def run_cell() -> bool:
+            for cell in driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook .cm-content"):
+                cell.click()
+                cell.send_keys(Keys.CONTROL, Keys.ENTER)
+                return True
+            return False
+
+        until(run_cell)
         page = until(lambda: desk(driver))
         page.click()
         for place, key in enumerate("123"):

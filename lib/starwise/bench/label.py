@@ -102,9 +102,9 @@ def _collection() -> tuple[pd.DataFrame, str]:
 
 def _run(corpus: Path, outputs: Path) -> tuple[float, int]:
     """Run notebook 02 on a file; return its seconds and the bytes that it held at most."""
+    command = ["-P", "-m", "starwise", "run", "--from", "2", "--to", "2", "--corpus"]
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "starwise", "run"]
-        + ["--from", "2", "--to", "2", "--corpus", str(corpus)],
+        [sys.executable, *command, str(corpus)],
         env={**os.environ, "STARWISE_OUTPUTS": str(outputs)},
         stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
