@@ -70,13 +70,20 @@ def test_the_next_run_finds_the_salt_of_the_last_one_in_its_table(frame, tmp_pat
 
 
 def test_a_near_duplicate_in_another_split_is_left_out_and_the_rest_stays_together(frame):
-    cluster = frame["id"].where(frame.index % 10 > 0, "copies")
+    cluster = frame["id"].where(frame.index % 25 > 0, "copies")
     division = label.split_by_company(frame.assign(cluster=cluster), 0.1, 0.2, seed=0)
     kept = division.frame
     assert (kept.groupby("cluster")["split"].nunique() == 1).all()
     assert division.apart == len(frame) - len(kept) > 0
     home = kept.loc[kept["id"] == frame["id"][0], "split"]
     assert (kept.loc[kept["cluster"] == "copies", "split"] == home.iloc[0]).all()
+
+
+def test_a_collection_that_repeats_itself_all_over_is_split_by_company_and_says_so(frame):
+    division = label.split_by_company(frame.assign(cluster=frame["label"]), 0.1, 0.2, seed=0)
+    assert division.repetitive and division.apart == 0
+    assert len(division.frame) == len(frame) and "cluster" not in division.frame
+    assert not label.split_by_company(frame, 0.1, 0.2, seed=0).repetitive
 
 
 def test_what_cannot_be_split_is_refused_in_words(frame):
@@ -88,8 +95,6 @@ def test_what_cannot_be_split_is_refused_in_words(frame):
     two.loc[1::2, "label"] = "bad"
     with pytest.raises(LabelError, match=r"too few to split .*only 2 have any average review"):
         label.split_by_company(two, 0.1, 0.2, seed=0)
-    with pytest.raises(LabelError, match="repeats itself too much"):
-        label.split_by_company(frame.assign(cluster=frame["label"]), 0.1, 0.2, seed=0)
     for shares in [(0, 0.2), (0.5, 0.5), (0.1, -0.1)]:
         with pytest.raises(LabelError, match="must be above 0"):
             label.split_by_company(frame, *shares, seed=0)

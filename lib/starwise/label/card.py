@@ -52,7 +52,7 @@ def write_card(
             "whoever passes this table on sees to their rights.",
             "## Classes and splits",
             "One and two stars are bad, three average, four and five good, unless a person "
-            "said otherwise. Companies and near-duplicates are each in one split only.",
+            "said otherwise. Every company is in one split only.",
             _table(_classes(frame), "split"),
             "Labels come from " + _listed(frame["label_source"].value_counts()) + ".",
             "## Languages",
@@ -100,7 +100,10 @@ def _languages(frame: pd.DataFrame, most: int = 12) -> str:
 
 def _near_duplicates(frame: pd.DataFrame) -> str:
     if "cluster" not in frame:
-        return "Not looked for."
+        return (
+            "Not kept together: there were too many, or nobody looked for them. Where texts repeat "
+            "themselves, a test measures memory in part."
+        )
     members = frame["cluster"].duplicated(keep=False)
     clusters = frame.loc[members, "cluster"].nunique()
     return (

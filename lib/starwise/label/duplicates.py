@@ -6,7 +6,8 @@ Two texts are as alike as their pairs of neighbouring words are: what they have 
 that either has (Jaccard). MinHash keeps 128 numbers of a text, of which as large a share agrees
 as the texts are alike (Broder, "On the resemblance and containment of documents", 1997); cut into
 bands, they bring together the candidates without comparing every text with every other (Leskovec,
-Rajaraman and Ullman, "Mining of Massive Datasets", chapter 3).
+Rajaraman and Ullman, "Mining of Massive Datasets", chapter 3). Texts with different numbers in them
+are never near-duplicates: an order number or a date tells two visits apart.
 """
 
 import numpy as np
@@ -27,14 +28,14 @@ def near_duplicates(words: Words, alike: float = 0.7) -> np.ndarray:
     `alike`: from which share of common pairs of words on two texts are near-duplicates, 0 to 1.
     It is estimated, with a standard error of 0.04. A text of one word is alike to the same word.
     """
-    signatures, silent = _signatures(words)
+    signatures, silent, numbers = _signatures(words)
     first, second = _candidates(signatures)
     same = np.empty(len(first))
     for start in range(0, len(first), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         same[some] = (signatures[first[some]] == signatures[second[some]]).mean(1)
     # A text without a word is like no other.
-    found = (same >= alike) & ~silent[first] & ~silent[second]
+    found = (same >= alike) & ~silent[first] & (numbers[first] == numbers[second])
     first, second = first[found], second[found]
     links = coo_array((np.ones(len(first)), (first, second)), shape=(len(words), len(words)))
     _, component = connected_components(links, directed=False)
@@ -42,10 +43,12 @@ def near_duplicates(words: Words, alike: float = 0.7) -> np.ndarray:
     return at[back]
 
 
-def _signatures(words: Words) -> tuple[np.ndarray, np.ndarray]:
-    """Return the MinHash of each text, (texts, PERMUTATIONS), uint32, and which have no word."""
+def _signatures(words: Words) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the MinHash of each text, (texts, PERMUTATIONS), uint32, which have no word, and
+    what stands for the numbers in them."""
     found = np.empty((len(words), PERMUTATIONS), np.uint32)
     silent = np.empty(len(words), bool)
+    numbers = np.empty(len(words), np.uint64)
     for start in range(0, len(words), _AT_ONCE):
         part = words.part(start, min(start + _AT_ONCE, len(words))).without_marks()
         pairs, text = ngrams(part, 2)
@@ -60,7 +63,8 @@ def _signatures(words: Words) -> tuple[np.ndarray, np.ndarray]:
         )
         found[start : start + len(part)] = matrix.to_rows()
         silent[start : start + len(part)] = np.diff(starts) == 0
-    return found, silent
+        numbers[start : start + len(part)] = part.numbers()
+    return found, silent, numbers
 
 
 def _candidates(signatures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from starwise.label.errors import LabelError
 SPLITS = ("train", "validation", "test")
 SALTS = 300  # how many are tried
 SIZE_SLACK = 0.2  # a split may be this much smaller or larger than asked, relative to it
+MOST_APART = 0.05  # share of the rows that near-duplicates may cost
 CLASS_SLACK = 0.04  # a class may take this much more or less of a split than of all rows
 
 
@@ -29,12 +30,14 @@ class Division:
     """A table with its column `split`, and how it came about.
 
     `salt` repeats this division; `apart` rows were left out, because a near-duplicate of theirs
-    that came before them is in another split.
+    that came before them is in another split. Where `repetitive`, that would have cost too many
+    rows: near-duplicates then lie where their companies do, and the table has no clusters.
     """
 
     frame: pd.DataFrame
     salt: int
     apart: int
+    repetitive: bool = False
 
 
 def split_by_company(
@@ -48,7 +51,7 @@ def split_by_company(
 
     frame: company, label and, where near-duplicates are known, cluster. Shares are of the rows, 0
     to 1. `former_salt` keeps every company where that division had it. Raises LabelError where no
-    division gives every split all three classes, or when shares leave nothing to train on.
+    division by company gives every split all three classes, or shares leave nothing to train on.
     """
     if not (validation_share > 0 and test_share > 0 and validation_share + test_share < 1):
         raise LabelError(
@@ -64,13 +67,16 @@ def split_by_company(
         return Division(divided, salt, 0)
     home = divided.groupby("cluster", sort=False)["split"].transform("first")
     kept = divided[divided["split"] == home].reset_index(drop=True)
-    poor = [name for name in SPLITS if set(kept[kept["split"] == name]["label"]) != set(CLASSES)]
-    if poor:
-        raise LabelError(
-            f"without the near-duplicates of reviews in other splits, {' and '.join(poor)} would "
-            "not hold all three classes: this collection repeats itself too much to be tested on"
-        )
-    return Division(kept, salt, len(divided) - len(kept))
+    apart = len(divided) - len(kept)
+    if apart > MOST_APART * len(divided) or _poor(kept):
+        return Division(divided.drop(columns="cluster"), salt, 0, repetitive=True)
+    return Division(kept, salt, apart)
+
+
+def _poor(frame: pd.DataFrame) -> list[str]:
+    """Return the splits that do not hold all three classes."""
+    held = frame.groupby("split")["label"].nunique().reindex(SPLITS, fill_value=0)
+    return [name for name in SPLITS if held[name] < len(CLASSES)]
 
 
 def _draw(

@@ -24,7 +24,8 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, with its bits well spread (the gold
 class Words:
     """Hashes (uint32) of the tokens of all texts; those of text `i` lie at starts[i]:starts[i+1].
 
-    Words have odd hashes, marks such as "!" even ones.
+    The two lowest bits tell what a token is: 00 a mark such as "!", 01 a word, 11 a number (or
+    anything with a digit in it).
     """
 
     hashes: np.ndarray
@@ -37,6 +38,12 @@ class Words:
         """Return the texts from `start` to `stop`, without copying."""
         starts = self.starts[start : stop + 1]
         return Words(self.hashes[starts[0] : starts[-1]], starts - starts[0])
+
+    def numbers(self) -> np.ndarray:
+        """Return for each text one number (uint64) that stands for all the numbers in it."""
+        told = np.where(self.hashes & 3 == 3, _spread(self.hashes.astype(np.uint64)), 0)
+        before = np.concatenate([np.zeros(1, np.uint64), np.cumsum(told, dtype=np.uint64)])
+        return np.diff(before[self.starts])
 
     def take(self, rows: np.ndarray) -> "Words":
         """Return the texts of these rows, in their order."""
@@ -58,7 +65,9 @@ class _Hashes(dict):
     def __missing__(self, token: str) -> int:
         digest = blake2b(token.encode("utf-8", "surrogatepass"), digest_size=4).digest()
         is_word = token[0].isalnum() or token[0] == "_"
-        value = self[token] = int.from_bytes(digest, "little") & ~1 | is_word
+        is_number = is_word and any(map(str.isdigit, token))
+        value = int.from_bytes(digest, "little") & ~3 | is_number << 1 | is_word
+        self[token] = value
         return value
 
 
