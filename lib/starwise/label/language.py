@@ -29,7 +29,7 @@ FEWEST = 4  # words; of fewer, another language than English is not believed: "S
 UNKNOWN = "und"  # "undetermined" in ISO 639-2
 
 
-def detect(texts: Sequence[str], words: Words | None = None) -> list[str]:
+def detect(texts: Sequence[str] | pd.Series, words: Words | None = None) -> list[str]:
     """Return an ISO 639-1 code for each text, "und" where the text is too short or odd to tell.
 
     `words` are the texts' words where they have been read already.
@@ -37,7 +37,9 @@ def detect(texts: Sequence[str], words: Words | None = None) -> list[str]:
     words = read_words(texts) if words is None else words
     found = np.where(_share_of_english(words) >= ENOUGH, "en", "").astype(object)
     counts = np.diff(words.starts)
-    for row in np.flatnonzero(found == ""):
+    rest = np.flatnonzero(found == "")
+    texts = dict(zip(rest, pd.Series(texts, dtype=str).iloc[rest], strict=True))
+    for row in rest:
         found[row] = UNKNOWN
         # Scripts of their own, some of them without spaces, are told by few letters.
         size = len(texts[row].encode("utf-8", "replace"))
@@ -53,10 +55,10 @@ def language_of(frame: pd.DataFrame, words: Words) -> pd.Series:
     frame: text and, where the source tells languages, language ("" where it does not).
     """
     if "language" not in frame:
-        return pd.Series(detect(frame["text"].tolist(), words), index=frame.index, dtype=str)
+        return pd.Series(detect(frame["text"], words), index=frame.index, dtype=str)
     told = frame["language"].fillna("").str.strip().str.lower().str[:2]
     silent = np.flatnonzero(told == "")
-    found = detect(frame["text"].iloc[silent].tolist(), words.take(silent))
+    found = detect(frame["text"].iloc[silent], words.take(silent))
     told.iloc[silent] = found
     return told.astype(str)
 
