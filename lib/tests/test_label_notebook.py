@@ -52,6 +52,19 @@ def test_a_batch_run_waits_for_nobody_and_leaves_no_trace_of_the_desk(outputs, r
     assert "The label audit estimates" in card
 
 
+def test_labels_by_hand_make_the_table_anew_and_nothing_else_does(outputs):
+    corpus = outputs.root.parent / "reviews.csv"
+    assert "02_label: up to date" in run(outputs, corpus).stdout
+    desk = Desk(label.read_labelled(outputs.labelled), outputs.labels)
+    desk.open()
+    desk.label(desk.current.id, "bad")
+    done = run(outputs, corpus)
+    assert "02_label: running (labels.jsonl has changed)" in done.stdout
+    assert "'applied': 1" in done.stdout and done.returncode == 0
+    desk.undo()
+    assert "'applied': 0" in run(outputs, corpus).stdout
+
+
 def test_a_larger_collection_keeps_the_splits_and_labels_by_hand_count(outputs, reviews):
     before = label.read_labelled(outputs.labelled)
     desk = Desk(before.head(40), outputs.labels)

@@ -82,8 +82,10 @@ class Record:
         notebook = step.notebook
         parameters = {**notebook.defaults, **step.parameters}
         parameters.pop("outputs", None)  # a project may be moved
-        patterns = notebook.reads + notebook.may_read
-        inputs = [Path(step.corpus)] if step.corpus else files_of(self._outputs.root, patterns)
+        # A corpus stands in for the usual input; what may be read besides (labels) still counts.
+        patterns = notebook.may_read if step.corpus else notebook.reads + notebook.may_read
+        inputs = files_of(self._outputs.root, patterns)
+        inputs += [Path(step.corpus)] if step.corpus else []
         return {
             "code": hashlib.sha256("\0".join(notebook.code).encode()).hexdigest(),
             "starwise": digest_of_library(),
