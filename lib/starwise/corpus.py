@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
 import pyarrow.parquet
 
 from starwise.errors import StarwiseError
@@ -51,8 +52,9 @@ def read_corpus(path: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     rows["company"] = company.where(company != "", "unnamed " + rows["id"])
     more = [name for name in ("title", "language") if name in rows]
     # The same column types as of a table read from reviews.csv.
-    wanted = rows[["id", "company", "text", "rating", *more]]
-    return wanted.astype({"company": str, "text": str}), skipped
+    rows = rows[["id", "company", "text", "rating", *more]].astype({"company": str, "text": str})
+    pyarrow.default_memory_pool().release_unused()
+    return rows, skipped
 
 
 def review_ids(rows: pd.DataFrame) -> list[str]:
