@@ -60,7 +60,8 @@ def explain(scorer: Scorer, text: str, limit: int = 12) -> list[Effect]:
     if len(rows) * len(read) > CHEAP:
         sums = np.concatenate([[0.0], np.cumsum(gradient(scorer, read))])
         strength = {row: abs(sums[spans[row][1]] - sums[spans[row][0]]) for row in rows}
-        rows = sorted(rows, key=strength.get, reverse=True)[:limit]
+        rows = sorted(rows, key=strength.get, reverse=True)
+        rows = rows[: limit + limit // 2]  # half as many again: the estimate is rough
     effects = hiding(scorer, read, [spans[row] for row in rows])
     strongest = np.argsort(-np.abs(effects), kind="stable")[:limit]
     found = [Effect(*told[rows[place]], float(effects[place])) for place in strongest]

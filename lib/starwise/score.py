@@ -64,7 +64,10 @@ class Scorer:
         """Load a model folder, or the serving model; raises ModelError in a sentence."""
         folder = serving_folder() if folder is None else Path(folder)
         network, card = model.load(folder)
-        return cls(network, card.get("name", folder.name), float(card.get("temperature", 1.0)))
+        temperature = card.get("temperature", 1.0)
+        if not isinstance(temperature, int | float) or not 0.01 <= temperature <= 100:
+            raise ModelError(f"{folder}/model.json has no usable temperature: {temperature!r}")
+        return cls(network, str(card.get("name", folder.name)), float(temperature))
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Return P(bad), P(average), P(good) of each text, shape (len(texts), 3), float64."""

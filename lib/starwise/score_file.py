@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -30,20 +30,11 @@ BYTES = 32 << 20  # of a parquet file's rows in one chunk, whatever their number
 PARQUET = {".parquet", ".pq"}
 
 
-class Source(Protocol):
-    """A table that is read a chunk after the other."""
-
-    columns: list[str]
-    read: float  # share of the file that has been read, 0 to 1
-
-    def chunks(self) -> Iterator[pa.Table | pd.DataFrame]: ...
-
-
 class CsvSource:
-    """A CSV file; every value is the text that stands there, since "007" is no number."""
+    """A CSV file in chunks; every value is the text that stands there, since "007" is no number."""
 
     def __init__(self, path: Path):
-        self.path, self.read = path, 0.0
+        self.path, self.read = path, 0.0  # read: share of the file so far
         self.columns = list(pd.read_csv(path, encoding="utf-8-sig", nrows=0, dtype=str))
 
     def chunks(self) -> Iterator[pd.DataFrame]:
@@ -99,6 +90,9 @@ class ParquetSource:
             yield pa.Table.from_batches([batch])
 
 
+Source = CsvSource | ParquetSource
+
+
 class CsvTarget:
     def __init__(self, path: Path, source: Source):
         self.file: IO[str] = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
@@ -117,11 +111,13 @@ class ParquetTarget:
     def __init__(self, path: Path, source: Source):
         kinds = {"stars": pa.int8()}
         self.added = [pa.field(name, kinds.get(name, pa.float64())) for name in ADDED]
+        self.types: dict[str, str] = {}
+        notes = None
         if isinstance(source, ParquetSource):
             schema = source.file.schema_arrow
-            fields, self.types, notes = list(schema), {}, schema.metadata
+            fields, notes = list(schema), schema.metadata
         else:
-            self.types, notes = source.types(), None
+            self.types = source.types()
             arrow = {"Int64": pa.int64(), "Float64": pa.float64()}
             fields = [
                 pa.field(name, arrow.get(self.types.get(name), pa.string()))

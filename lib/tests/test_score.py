@@ -174,6 +174,8 @@ def _damaged(folder: Path, damage: str, canary: Path) -> Path:
             data[len(data) // 2] ^= 4
         case "another architecture":
             card["config"]["channels"] += 8
+        case "a temperature of nothing":
+            card["temperature"] = 0
         case "another alphabet":
             card["config"]["alphabet"] = "article"
         case "a pickle" | "a pickle vouched for":
@@ -206,6 +208,7 @@ class _Canary:
         "one bit flipped",
         "another architecture",
         "another alphabet",
+        "a temperature of nothing",
         "a pickle",
         "a pickle vouched for",
         "a description that is a pickle",
