@@ -7,11 +7,12 @@
 FOLDER holds train-*.parquet and test.parquet with the columns source, domain, company, rating (1 to
 5), title, text and, in test.parquet, split. No review is kept in the output, only the weights. The
 steps: hold out rows by company; let teachers say what they make of each review (`teachers`); train
-the network on their word and the stars together (starwise.train); fit the temperature; pack the
-weights. A run that is stopped goes on from where it was when it is started again.
+the network on their word and the stars together (starwise.train), then a little longer with more
+reviews of the decider's kind; fit the shift of the logits and the temperature; pack the weights. A run that is stopped goes on from where it was when it is started again.
 """
 
 import argparse
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ from starwise.train import Settings, train
 TEACHERS = ("words", "sentences")
 ROUND = 100_000  # reviews between two looks at the validation rows
 TRUST = 0.7  # share of the teachers' word in a target; the rest is the reviewer's own stars
+CLOSER = 0.15  # share of the decider's kind in the last draws
 MOST_VALIDATED = 250  # of a domain and class
 
 
@@ -105,9 +107,39 @@ def pretrain(
                 counts = part["label"].value_counts()
                 report(f"{name}: " + ", ".join(f"{counts[each]:,} {each}" for each in CLASSES))
         train(training, validation, settings, work / "network", report)
+        adapt(training, validation, settings, work, report)
         if team.first:
             _finish(work, output, validation, teachers)
         team.wait()
+
+
+def adapt(
+    training: pd.DataFrame,
+    validation: pd.DataFrame,
+    settings: Settings,
+    work: Path,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Train `work`/network a little longer, with more of the decider's kind, into `work`/adapted.
+
+    It is what visitors write, and of its reviews there are few. Without any, nothing is done.
+    """
+    own = (training["source"] == DECIDER).to_numpy()
+    if not own.any():
+        return
+    draws = training["draws"].to_numpy() / training["draws"].sum()
+    share = np.where(own, CLOSER / own.sum(), (1 - CLOSER) * draws)
+    shorter = dataclasses.replace(
+        settings,
+        start_from=str(work / "network"),
+        epochs=2,
+        reviews_per_epoch=max(settings.reviews_per_epoch // 4, 64),
+        learning_rate=settings.learning_rate / 4,
+        averaging=0.99,
+        label_smoothing=0.0,
+    )
+    closer = training.assign(draws=share * shorter.reviews_per_epoch)
+    train(closer, _deciding(validation), shorter, work / "adapted", report)
 
 
 def _prepared(frame, held, teachers, work, report) -> None:
@@ -147,7 +179,8 @@ def _parts(
 
 
 def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[str, ...]) -> None:
-    network, card = model.load(work / "network")
+    adapted = (work / "adapted" / "model.json").is_file()
+    network, card = model.load(work / ("adapted" if adapted else "network"))
     made_by_save = {"format", "config", "classes", "parameters", "sha256"}
     card = {key: value for key, value in card.items() if key not in made_by_save}
     level(network, validation)
