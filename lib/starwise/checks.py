@@ -4,7 +4,9 @@
     by_group(read)                   # share read rightly of negations, questions, one-word reviews
 
 The sentences lie in behaviour.csv. They were written for this project, with the class that a reader
-would give, before any model had answered them; nothing is trained on them. In the manner of
+would give, before any model had answered them, and were put into no training. People write some of
+them too: 17 of the 207, nearly all of one word, also stand among the reviews that the bundled
+network was trained on. In the manner of
 Ribeiro et al., "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList" (2020): minimum
 functionality, invariance, direction.
 """

@@ -29,11 +29,13 @@ def measures(seconds: float) -> Iterator[Measure]:
     texts = [r.text for r in make_world(seed=0, companies=40, reviews=ROWS + 400).reviews if r.text]
     texts = texts[:ROWS]
     with tempfile.TemporaryDirectory() as folder:
+        before = _article_best(texts, seconds)
         _seconds, small = _command(Path(folder), texts)
         taken, large = _command(Path(folder), texts * 10)
+        article = max(before, _article_best(texts, seconds))
     yield per_second(
         "reviews/s, the command with its start",
-        _article_rate(texts, seconds),
+        article,
         10 * len(texts) / taken,
         "at least 20 times",
     )
@@ -65,9 +67,24 @@ def _command(folder: Path, texts: list[str]) -> tuple[float, float]:
     return seconds, usage.ru_maxrss * kilobyte / 1e6
 
 
+def _article_best(texts: list[str], seconds: float) -> float:
+    """Return the article's rate with the number of threads that suits it best just now.
+
+    Two threads on two cores wait for each other, and where anything else runs on one of the cores
+    they come to a crawl: a ratio to that would flatter us many times over.
+    """
+    threads = torch.get_num_threads()
+    rates = []
+    for number in sorted({1, threads}):
+        torch.set_num_threads(number)
+        rates.append(_article_rate(texts, seconds / 2))
+    torch.set_num_threads(threads)
+    return max(rates)
+
+
 @torch.inference_mode()
 def _article_rate(texts: list[str], seconds: float) -> float:
-    """Return the reviews a second of the article's way, with as many threads as torch takes."""
+    """Return the reviews a second of the article's way."""
     network = model.build("article").eval()
     start, done = time.perf_counter(), 0
     while done < 3 or time.perf_counter() - start < seconds:
