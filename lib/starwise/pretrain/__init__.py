@@ -8,7 +8,8 @@ FOLDER holds train-*.parquet and test.parquet with the columns source, domain, c
 5), title, text and, in test.parquet, split. No review is kept in the output, only the weights. The
 steps: hold out rows by company; let teachers say what they make of each review (`teachers`); train
 the network on their word and the stars together (starwise.train), then a little longer with more
-reviews of the decider's kind; fit the shift of the logits and the temperature; pack the weights. A run that is stopped goes on from where it was when it is started again.
+reviews of the decider's kind; fit the shift of the logits and the temperature; pack the weights.
+A run that is stopped goes on from where it was when it is started again.
 """
 
 import argparse
