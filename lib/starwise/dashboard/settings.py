@@ -12,7 +12,7 @@ from starwise.errors import StarwiseError
 from starwise.paths import project_root
 
 # What the page's kernels, which strangers talk to, must not know.
-SECRETS = ("DATABASE_URL", "STARWISE_ADMIN_TOKEN")
+SECRETS = ("DATABASE_URL", "STARWISE_ADMIN_TOKEN", "PGPASSWORD")
 
 
 class PageError(StarwiseError):
