@@ -21,13 +21,10 @@ Starwise: collect reviews, learn to read them letter by letter, rate a review as
   ./run_all.sh env                make .env, the secrets that docker compose reads
   ./run_all.sh backup FILE        write all stored reviews to a file
   ./run_all.sh restore FILE       put the reviews of such a file back, none twice
-  ./run_all.sh prune --older-than DAYS [--dry-run]
-                                  delete the reviews that are older
+  ./run_all.sh prune ...          delete the reviews older than so many days
   ./run_all.sh bench              measure speed on this machine
   ./run_all.sh report             make the executed notebooks a book to read in a browser
-  ./run_all.sh test [--images] [--cloud]
-                                  run every test; with these, also those that build the
-                                  containers and those of lib/deploy/aws
+  ./run_all.sh test               run every test (--images, --cloud: the slow ones too)
   ./run_all.sh lock               renew lib/locks, the versions that images and CI install
 
 Options of a run:

@@ -477,6 +477,7 @@ def test_an_administrator_signs_in_filters_and_deletes_in_a_browser(postgres, st
         assert driver.find_element(By.ID, "brand").get_attribute("value") == "bright"
         assert driver.get_cookie(COOKIE)["path"] == "/admin"
         asked = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+        until(lambda: driver.execute_script(asked))
         names = driver.execute_script(asked)
         assert names and all(name.startswith(f"{address}/admin/static/") for name in names)
         driver.find_element(By.CSS_SELECTOR, ".top button").click()

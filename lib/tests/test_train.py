@@ -18,6 +18,7 @@ from starwise.predict import fit_temperature, predict_logits
 from starwise.schedules import SCHEDULES
 from starwise.train import Settings, TrainError, train
 
+THREADS = 2
 SMALL = Settings(epochs=3, reviews_per_epoch=600, batch_size=32, learning_rate=2e-3)
 
 
@@ -28,6 +29,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def uninterrupted(rows, tmp_path_factory):
+    torch.set_num_threads(THREADS)
     folder = tmp_path_factory.mktemp("train") / "whole"
     lines: list[str] = []
     history = train(*rows, SMALL, folder, report=lines.append)
@@ -73,8 +75,9 @@ def test_one_seed_gives_one_result(rows, uninterrupted, tmp_path):
     assert [r["validation_loss"] for r in again] == [r["validation_loss"] for r in history]
 
 
-def _train_small(folder: Path) -> None:
+def _train_small(folder: Path, threads: int) -> None:
     """What a killed process was doing; it leaves a checkpoint after every batch."""
+    torch.set_num_threads(threads)  # another number adds up in another order
     train_module.CHECKPOINT_SECONDS = 0.0
     rows = tiny_reviews(600, seed=1), tiny_reviews(120, seed=2)
     train(*rows, SMALL, folder, report=lambda line: None)
@@ -90,7 +93,7 @@ def test_a_run_that_is_killed_ten_times_ends_with_the_same_weights(uninterrupted
     rng = random.Random(0)
     for _ in range(10):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = processes.Process(target=_train_small, args=(folder,))
+        process = processes.Process(target=_train_small, args=(folder, THREADS))
         process.start()
         # Wait until it trains, then kill it at a random moment shortly after.
         while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
@@ -100,7 +103,7 @@ def test_a_run_that_is_killed_ten_times_ends_with_the_same_weights(uninterrupted
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    last = processes.Process(target=_train_small, args=(folder,))
+    last = processes.Process(target=_train_small, args=(folder, THREADS))
     last.start()
     last.join()
     assert last.exitcode == 0
