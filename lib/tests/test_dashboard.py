@@ -1,6 +1,7 @@
 """The visitor's state, without a browser: the score belongs to the text, nothing is lost."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -16,7 +17,14 @@ from starwise.api import create_app
 from starwise.cli import main
 from starwise.dashboard import open_dashboard
 from starwise.dashboard.brands import Brand, load_brands, practice_brands
-from starwise.dashboard.client import ClientError, KernelClient, Mark, Reading, ServiceClient
+from starwise.dashboard.client import (
+    ClientError,
+    KernelClient,
+    Mark,
+    Reading,
+    ServiceClient,
+    _marks,
+)
 from starwise.dashboard.settings import PageError, allowed_origins, base_url, whole_number
 from starwise.dashboard.state import Visit, worth_showing
 from starwise.dashboard.view import DashboardView
@@ -316,6 +324,13 @@ def test_only_words_that_moved_the_score_are_shown_each_once_and_in_order():
     given += [Mark("meh", 0.001), Mark("😀", -0.2), *(Mark(f"w{n}", 0.05) for n in range(9))]
     shown = worth_showing(given)
     assert [mark.word for mark in shown] == ["good", "😀", *(f"w{n}" for n in range(4))]
+
+
+def test_half_a_character_is_marked_in_no_message():
+    found = _marks("good \ud800", [{"start": 0, "end": 4, "effect": 0.2},
+                                   {"start": 5, "end": 6, "effect": 0.3}])  # fmt: skip
+    assert [mark.word for mark in worth_showing(found)] == ["good"]
+    json.dumps([mark.word for mark in found], ensure_ascii=False).encode()
 
 
 def test_brands_are_the_collected_companies_each_once(own_outputs):

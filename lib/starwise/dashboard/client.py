@@ -158,7 +158,10 @@ class KernelClient:
 
 
 def _marks(text: str, effects: list[dict[str, Any]]) -> list[Mark]:
-    return [Mark(text[effect["start"] : effect["end"]], effect["effect"]) for effect in effects]
+    # Half a character (a lone surrogate) is in no message that a kernel can send.
+    words = [text[effect["start"] : effect["end"]] for effect in effects]
+    whole = [word.encode("utf-8", "replace").decode() for word in words]
+    return [Mark(word, effect["effect"]) for word, effect in zip(whole, effects, strict=True)]
 
 
 def make_client(outputs: Outputs | None = None) -> Client:
