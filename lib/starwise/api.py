@@ -55,7 +55,7 @@ from starwise.watch import watching
 
 # Room for the longest review, whose characters JSON may write as two escapes of six bytes.
 BODY_LIMIT = 128 * 1024  # bytes
-SAVERS = 16  # threads that wait for the database
+SAVERS = 8  # threads that wait for the database, one for each of its connections
 SCORERS = 2  # threads that score for somebody who types
 
 
@@ -193,7 +193,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     # Texts have a thousand lengths, and torch's convolutions keep a program for each.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
     import torch
     import uvicorn
 
