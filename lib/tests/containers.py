@@ -139,9 +139,9 @@ class Builder:
             return name
         container = run("buildah", "from", "scratch").strip()
         root = Path(run("buildah", "mount", container).strip())
-        mirror = "http://deb.debian.org/debian"
-        run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITES[0],
-            root, mirror)  # fmt: skip
+        run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITES[0], root)
+        # "deb MIRROR SUITE main": the mirror that debootstrap takes by itself
+        mirror = (root / "etc/apt/sources.list").read_text().split()[1]
         lines = [f"deb {mirror} {suite} main\n" for suite in SUITES]
         lines.append(f"deb {mirror}-security {SUITES[0]}-security main\n")
         (root / "etc/apt/sources.list").write_text("".join(lines))
