@@ -139,7 +139,9 @@ class Builder:
             return name
         container = run("buildah", "from", "scratch").strip()
         root = Path(run("buildah", "mount", container).strip())
-        run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITES[0], root)
+        run(
+            "debootstrap", "--variant=minbase", "--include=python3,ca-certificates", SUITES[0], root
+        )
         # "deb MIRROR SUITE main": the mirror that debootstrap takes by itself
         mirror = (root / "etc/apt/sources.list").read_text().split()[1]
         lines = [f"deb {mirror} {suite} main\n" for suite in SUITES]
