@@ -8,6 +8,7 @@
 Classes are always in the order bad, average, good.
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -21,13 +22,14 @@ import torch.nn.functional as F
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from starwise.classes import CLASSES
 from starwise.errors import StarwiseError
 from starwise.paths import whole_file
 from starwise.text import ASCII_SYMBOLS, PAD, Encoder, vocabulary_size
 
-FORMAT = 2  # of model.json; raised when an older reader could not understand a newer file
+FORMAT = 3  # of model.json; raised when an older reader could not understand a newer file
 
 SCALE = ".scale"  # ends the name of the tensor that scales an 8-bit one
 
@@ -114,6 +116,16 @@ class ArticleNetwork(nn.Module):
         return self.dense(self.convolutions(picture).flatten(1))
 
 
+def _convolution(inputs: int, channels: int) -> nn.Conv2d:
+    """Return a convolution over 3 characters of signals (batch, inputs, 1, length).
+
+    A text is a picture one high: of pictures torch knows the layout in which the numbers of one
+    character lie side by side (channels last), as the tables give them. Nothing is rearranged, and
+    a step of training takes a quarter less time.
+    """
+    return nn.Conv2d(inputs, channels, (1, 3), padding=(0, 1), bias=False)
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions of 3 with batch normalisation, added to what came in.
 
@@ -122,10 +134,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.first = nn.Conv1d(channels, channels, 3, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm1d(channels)
-        self.second = nn.Conv1d(channels, channels, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm1d(channels)
+        self.first = _convolution(channels, channels)
+        self.first_norm = nn.BatchNorm2d(channels)
+        self.second = _convolution(channels, channels)
+        self.second_norm = nn.BatchNorm2d(channels)
         # Each block starts as the identity, which steadies the first steps (He et al. 2019, 3.1).
         nn.init.zeros_(self.second_norm.weight)
 
@@ -160,8 +172,8 @@ class CompactNetwork(nn.Module):
         # N-grams are looked up in lower case: case is a matter for the character path.
         self.register_buffer("lower", _lowered(config.alphabet), persistent=False)
         inputs = config.character_width + config.ngram_width * len(config.ngrams)
-        self.first = nn.Conv1d(inputs, config.channels, 3, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm1d(config.channels)
+        self.first = _convolution(inputs, config.channels)
+        self.first_norm = nn.BatchNorm2d(config.channels)
         self.blocks = nn.ModuleList(ResidualBlock(config.channels) for _ in range(config.blocks))
         self.attend = nn.Linear(config.channels, 1)
         self.dropout = nn.Dropout(config.dropout)
@@ -186,24 +198,40 @@ class CompactNetwork(nn.Module):
         signal = _masked(torch.cat([self.characters(ids), grams.flatten(2)], dim=2), mask)
         length = ids.shape[1] if mask is None else mask.sum(1).clamp(min=1.0)
         bag = signal.sum(1) / length
-        signal = signal.transpose(1, 2)
-        mask = None if mask is None else mask.transpose(1, 2)
+        signal = signal.transpose(1, 2).unsqueeze(2)  # (batch, width, 1, length), channels last
+        mask = None if mask is None else mask.transpose(1, 2).unsqueeze(2)
         signal = _masked(F.relu(self.first_norm(self.first(signal))), mask)
         # After ReLU nothing is below zero, so padding (zero) never wins a maximum.
-        signal = F.max_pool1d(signal, 3, ceil_mode=True)
-        mask = None if mask is None else F.max_pool1d(mask, 3, ceil_mode=True)
+        signal = F.max_pool2d(signal, (1, 3), ceil_mode=True)
+        mask = None if mask is None else F.max_pool2d(mask, (1, 3), ceil_mode=True)
         for block in self.blocks:
             signal = block(signal, mask)
+        signal = signal.squeeze(2)
         # Besides the maximum, a mean in which the network itself says what weighs how much.
         attention = self.attend(signal.transpose(1, 2)).transpose(1, 2)
         if mask is not None:
-            attention = attention.masked_fill(mask == 0, -1e4)
+            attention = attention.masked_fill(mask.squeeze(2) == 0, -1e4)
         mean = (signal * attention.softmax(2)).sum(2)
         return self.classify(self.dropout(torch.cat([signal.amax(2), mean, bag], dim=1)))
 
+    def fused(self) -> "CompactNetwork":
+        """Return a copy for scoring only, each normalisation worked into the convolution before it.
+
+        The same numbers, up to rounding, in fewer steps.
+        """
+        twin = copy.deepcopy(self).eval()
+        for holder in (twin, *twin.blocks):
+            for name in ("first", "second"):
+                if convolution := getattr(holder, name, None):
+                    norm = getattr(holder, f"{name}_norm")
+                    setattr(holder, name, fuse_conv_bn_eval(convolution, norm))
+                    setattr(holder, f"{name}_norm", nn.Identity())
+        return twin
+
 
 def _masked(signal: Tensor, mask: Tensor | None) -> Tensor:
-    return signal if mask is None else signal * mask
+    # In the signal's own precision: a 32-bit mask would make all that follows 32-bit.
+    return signal if mask is None else signal * mask.to(signal.dtype)
 
 
 def hash_ngrams(ids: Tensor, lengths: Sequence[int], buckets: int) -> Tensor:
@@ -214,18 +242,17 @@ def hash_ngrams(ids: Tensor, lengths: Sequence[int], buckets: int) -> Tensor:
     of the second length have the rows from `buckets` on, and so forth. Before the start of a text
     the n-gram is filled with PAD.
     """
-    # A polynomial hash, grown backwards by one character at a time, so that the long n-grams go on
-    # from the short ones; the shift brings the high bits, which mix best, down to a table's size.
-    longest, width = lengths[-1], ids.shape[1]
-    padded = F.pad(ids, (longest, 0))
-    hashed, factor, found = torch.zeros_like(ids), 1, []
-    for back in range(longest):
-        hashed = hashed + padded[:, longest - back : longest - back + width] * factor
-        factor = (factor * 1_000_003) & 0xFFFFFFF
-        if back + 1 in lengths:
-            found.append(hashed)
-    stacked = torch.stack(found, dim=2) & 0xFFFFFFFFFF
-    rows = ((stacked * 2_654_435_761) >> 20) & (buckets - 1)
+    # A polynomial hash of the last characters, the newest with factor 1: all lengths at once, as
+    # sums over one window of the longest.
+    longest = lengths[-1]
+    factors = [1]
+    for _ in range(longest - 1):
+        factors.append((factors[-1] * 1_000_003) & 0xFFFFFFF)
+    parts = [[factor * (back < n) for n in lengths] for back, factor in enumerate(factors)]
+    windows = F.pad(ids, (longest - 1, 0)).unfold(1, longest, 1)
+    parts = torch.tensor(parts[::-1], device=ids.device)
+    hashed = (windows.unsqueeze(3) * parts).sum(2) & 0xFFFFFFFFFF
+    rows = ((hashed * 2_654_435_761) >> 20) & (buckets - 1)
     return rows + torch.arange(len(lengths), device=ids.device) * buckets
 
 

@@ -2,7 +2,7 @@
 
 logits = predict_logits(network, ["Great shop!", "Never again."])     # (2, 3)
 temperature = fit_temperature(logits, labels)
-softmax(logits / temperature)
+undecided(softmax(logits / temperature))
 """
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 
 from starwise.classes import CLASSES, balancing_weights
 from starwise.text import pad
+
+UNDECIDED = (0.20, 0.25)  # how probable both ends are where "average" begins to win, and has won
 
 
 @torch.inference_mode()
@@ -58,3 +60,22 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Return the probabilities of logits (rows, 3), same shape; each row sums to 1."""
     powers = np.exp(logits - logits.max(1, keepdims=True, initial=-np.inf))
     return powers / powers.sum(1, keepdims=True)
+
+
+def undecided(probabilities: np.ndarray) -> np.ndarray:
+    """Return probabilities in which a text that may be bad as well as good is an average one.
+
+    Where both bad and good have a quarter or more, the more probable of them gives way until
+    "average" is just ahead; from a fifth on it begins to. While a review is typed the class so
+    goes from bad to good by way of average, where else a letter would throw it from one end to the
+    other; of whole reviews hardly any is that open.
+
+    probabilities: (rows, 3); returned: the same shape; each row sums to 1.
+    """
+    ends = probabilities[:, [0, 2]]
+    share = ((ends.min(1) - UNDECIDED[0]) / (UNDECIDED[1] - UNDECIDED[0])).clip(0.0, 1.0)
+    # Where the larger end meets the middle; if the smaller one is above that, where all three meet.
+    level = np.maximum((1.0 - ends.min(1)) / 2, 1 / 3) - 0.001
+    lowered = ends - share[:, None] * (ends - level[:, None]).clip(min=0.0)
+    middle = probabilities[:, 1] + (ends - lowered).sum(1)
+    return np.stack([lowered[:, 0], middle, lowered[:, 1]], axis=1)

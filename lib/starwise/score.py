@@ -18,7 +18,7 @@ from starwise import model
 from starwise.classes import CLASSES
 from starwise.model import ModelError
 from starwise.paths import Outputs
-from starwise.predict import predict_logits, softmax
+from starwise.predict import predict_logits, softmax, undecided
 
 if TYPE_CHECKING:
     import pandas as pd  # for tables only: the service, which scores single texts, goes without it
@@ -67,6 +67,7 @@ class Scorer:
         temperature = card.get("temperature", 1.0)
         if not isinstance(temperature, int | float) or not 0.01 <= temperature <= 100:
             raise ModelError(f"{folder}/model.json has no usable temperature: {temperature!r}")
+        network = network.fused() if hasattr(network, "fused") else network
         return cls(network, str(card.get("name", folder.name)), float(temperature))
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
@@ -76,7 +77,7 @@ class Scorer:
         longest = max([1, *map(len, texts)])
         batch_size = max(4, min(64, BATCH_CHARACTERS // longest))
         logits = predict_logits(self.network, texts, batch_size).astype(float)
-        return softmax(logits / self.temperature)
+        return undecided(softmax(logits / self.temperature))
 
     def score(self, text: str) -> Score | None:
         """Return the score of one text, or None where there is nothing to read."""

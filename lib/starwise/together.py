@@ -46,7 +46,7 @@ class Team:
         if self.size > 1:
             for module in network.modules():
                 for name, child in module.named_children():
-                    if isinstance(child, nn.BatchNorm1d):
+                    if isinstance(child, nn.BatchNorm2d):
                         setattr(module, name, _SharedBatchNorm.of(child))
         return network
 
@@ -88,11 +88,11 @@ def joined() -> Iterator[Team]:
         dist.destroy_process_group()
 
 
-class _SharedBatchNorm(nn.BatchNorm1d):
+class _SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over all processes; PyTorch's own SyncBatchNorm is for GPUs only."""
 
     @classmethod
-    def of(cls, alone: nn.BatchNorm1d) -> "_SharedBatchNorm":
+    def of(cls, alone: nn.BatchNorm2d) -> "_SharedBatchNorm":
         shared = cls(alone.num_features, alone.eps, alone.momentum).to(alone.weight.device)
         shared.load_state_dict(alone.state_dict())
         return shared
@@ -100,8 +100,9 @@ class _SharedBatchNorm(nn.BatchNorm1d):
     def forward(self, signal: Tensor) -> Tensor:
         if not self.training:
             return super().forward(signal)
-        count = signal.new_full((1,), signal.shape[0] * signal.shape[2])
-        sums = torch.cat([signal.sum((0, 2)), signal.square().sum((0, 2)), count])
+        signal = signal.float()  # sums over a batch are too long for 16 bits
+        count = signal.new_full((1,), signal.numel() / self.num_features)
+        sums = torch.cat([signal.sum((0, 2, 3)), signal.square().sum((0, 2, 3)), count])
         summed = _Summed.apply(sums)
         *moments, count = summed.split([self.num_features, self.num_features, 1])
         mean = moments[0] / count
@@ -112,7 +113,7 @@ class _SharedBatchNorm(nn.BatchNorm1d):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
-        return signal * scale[:, None] + shift[:, None]
+        return signal * scale[:, None, None] + shift[:, None, None]
 
 
 class _Summed(torch.autograd.Function):

@@ -55,6 +55,7 @@ CHOICES = {
     "loss": LOSSES,
     "balance": ("draws", "weights", "none"),
     "three_stars": ("average", "left out", "bad", "good"),
+    "precision": ("auto", "bfloat16", "float32"),
 }
 
 
@@ -81,6 +82,7 @@ class Settings:
     patience: int = 2  # epochs without a better validation loss before stopping
     three_stars: str = "average"  # or "left out", or taken for "bad" or "good" in training
     disturb: bool = True  # typos, cut ends, lower case now and then
+    precision: str = "auto"  # "bfloat16", "float32", or the first where the machine has it built in
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -93,6 +95,13 @@ class Settings:
 
 def device_of_choice() -> torch.device:
     return Team().device()
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether the device multiplies bfloat16 itself; elsewhere it would be slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False)
 
 
 def train(
@@ -167,6 +176,10 @@ class _Run:
     def __init__(self, training, validation, settings, folder, report, team, device):
         self.settings, self.folder, self.team, self.device = settings, folder, team, device
         self.report = report if team.first else lambda line: None
+        # Convolutions in 16 bits, weights and sums in 32 (Kalamkar et al., "A Study of BFLOAT16 for
+        # Deep Learning Training", 2019): a third faster where the processor has it built in.
+        precision = settings.precision
+        self.short = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
         torch.manual_seed(settings.seed)
         if settings.start_from == "scratch":
             self.network = model.build(settings.preset)
@@ -314,8 +327,9 @@ class _Run:
             )
         # What dropout hides depends on the batch and the process, so a resumed run hides the same.
         torch.manual_seed(int(rng.integers(2**31)) + self.team.number)
-        logits = self.network(ids)
-        loss = self.objective(logits, targets)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.short):
+            logits = self.network(ids)
+        loss = self.objective(logits.float(), targets)
         self.optimizer.zero_grad()
         loss.backward()
         right = (logits.argmax(1) == torch.from_numpy(self.labels[mine]).to(self.device)).sum()
