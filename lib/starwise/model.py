@@ -126,6 +126,21 @@ def _convolution(inputs: int, channels: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, channels, (1, 3), padding=(0, 1), bias=False)
 
 
+class _Windows(nn.Module):
+    """A convolution over 3 characters as one product of matrices: sooner done for a single text."""
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__()
+        weight = convolution.weight.detach().squeeze(2)  # (channels, inputs, 3)
+        self.register_buffer("weight", weight.transpose(1, 2).flatten(1).contiguous())
+        self.register_buffer("bias", convolution.bias.detach())
+
+    def forward(self, signal: Tensor) -> Tensor:
+        rows = F.pad(signal.squeeze(2).transpose(1, 2), (0, 0, 1, 1))  # (batch, length + 2, inputs)
+        windows = rows.unfold(1, 3, 1).transpose(2, 3).flatten(2)
+        return F.linear(windows, self.weight, self.bias).transpose(1, 2).unsqueeze(2)
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions of 3 with batch normalisation, added to what came in.
 
@@ -224,7 +239,8 @@ class CompactNetwork(nn.Module):
             for name in ("first", "second"):
                 if convolution := getattr(holder, name, None):
                     norm = getattr(holder, f"{name}_norm")
-                    setattr(holder, name, fuse_conv_bn_eval(convolution, norm))
+                    fused = _Windows(fuse_conv_bn_eval(convolution, norm))
+                    setattr(holder, name, fused)
                     setattr(holder, f"{name}_norm", nn.Identity())
         return twin
 

@@ -72,7 +72,8 @@ def held_out(frame: pd.DataFrame) -> np.ndarray:
 def folds(frame: pd.DataFrame, number: int) -> np.ndarray:
     """Return a fold for each row, (rows,), 0 to number - 1, companies kept whole."""
     key = frame["company"].str.lower().where(frame["company"] != "", frame["text"])
-    return (pd.util.hash_pandas_object(key, index=False).to_numpy() // 7) % number
+    # Signed: -1, which marks rows of no fold, would else become a large number.
+    return ((pd.util.hash_pandas_object(key, index=False).to_numpy() // 7) % number).astype(int)
 
 
 def draws(frame: pd.DataFrame, reviews: int, most: float) -> np.ndarray:
