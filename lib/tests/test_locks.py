@@ -106,6 +106,24 @@ def test_torch_is_the_version_of_pyproject_on_every_system():
     assert [one for one in entries if one.marker.evaluate({**container, "sys_platform": "darwin"})]
 
 
+def test_where_the_page_of_cpu_wheels_is_seen_each_python_and_machine_gets_its_line(
+    tmp_path, monkeypatch
+):
+    page, digest = tmp_path / "torch.html", "0123456789abcdef" * 4
+    names = [
+        f"torch-9.9.0%2Bcpu-cp3{python}-cp3{python}-manylinux_2_28_{machine}.whl"
+        for python in (11, 13)
+        for machine in ("x86_64", "aarch64")
+    ]
+    others = ["torch-9.9.0%2Bcpu-cp313-cp313t-manylinux_2_28_x86_64.whl", "torch-9.8.0.whl"]
+    page.write_text("".join(f'<a href="/whl/{one}#sha256={digest}">' for one in names + others))
+    monkeypatch.setenv("STARWISE_CPU_WHEELS", page.as_uri())
+    lock = renew.torch_lock("torch==9.9.0", f"torch==9.9.0 \\\n    --hash=sha256:{digest}\n")
+    marks = re.findall(r"machine == '(\w+)' and python_version == '(3\.\d+)'", lock)
+    assert sorted(marks) == [(m, p) for m in ("aarch64", "x86_64") for p in ("3.11", "3.13")]
+    assert lock.count(digest) == 5 and "cp313t" not in lock
+
+
 @pytest.mark.parametrize("purpose", [one for one in renew.PURPOSES if one != "cloud"])
 def test_a_lock_holds_whatever_its_packages_need_in_turn(purpose):
     inside = here(purpose)
