@@ -20,10 +20,14 @@ if grep -q 'via torch$' "locks/$1.txt"; then
         install "$(grep -o 'torch==[0-9.]*' pyproject.toml)"
 fi
 
-# What wheels carry for those who build upon them or test them, and drivers for other systems.
+# What wheels carry for those who build upon them, test them, debug them or complete their code in
+# an editor; drivers for other systems; and ways to stores and servers that no image uses.
 cd /opt/starwise/lib/python3*/site-packages
 rm -rf torch/test torch/include torch/bin/test_* torch/bin/protoc* pyarrow/include pyarrow/tests \
-    selenium/webdriver/common/macos selenium/webdriver/common/windows
+    pyarrow/*flight* pyarrow/*arrow_s3* pyarrow/_s3fs* tensorboard_data_server/bin debugpy \
+    jedi/third_party selenium/webdriver/common/macos selenium/webdriver/common/windows \
+    selenium/webdriver/common/linux-*
 find . -type d -name tests -path '*/*/*' -prune -exec rm -rf {} +
+find . -type f \( -name '*.pyi' -o -name '*.py[xd]' -o -name '*.[ch]' -o -name '*.cpp' \) -delete
 # Names of functions, for debuggers: a fifth of torch's largest library.
 find torch pyarrow -name '*.so*' -type f -exec strip --strip-unneeded {} + 2>/dev/null || true

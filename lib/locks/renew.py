@@ -12,8 +12,11 @@ and is installed beside the rest:
     pip install --no-deps --require-hashes -r lib/locks/batch.txt
     pip install --no-deps ./lib
 
-`torch.txt` names the CPU wheels whose hashes could be read where this last ran: from the page, or
-from a folder of wheels in STARWISE_CPU_WHEELS. Hashes of the same version stay in the file.
+`torch.txt` names the CPU wheels whose hashes could be read where this last ran: from the page,
+which has those of every Python and machine, or from a folder of wheels in STARWISE_CPU_WHEELS.
+Hashes of the same version stay in the file. For a Linux that no line of it fits, torch is installed
+in the version of pyproject.toml, without a hash. The package registry's own wheels for Linux are no
+way out: by their size (some 430 to 530 MB) they are the builds for NVIDIA's cards, on ARM too.
 """
 
 import argparse
@@ -148,7 +151,9 @@ def torch_lock(requirement: str, with_torch: str) -> str:
             f"and python_version == '3.{python}' \\\n    --hash=sha256:{digest}",
         ]
     return (
-        heading("torch without NVIDIA's libraries; where no line fits, it is not locked.")
+        heading(
+            "torch without NVIDIA's libraries; where no line fits, its version is fixed, no hash."
+        )
         + "\n".join(lines)
         + "\n"
     )

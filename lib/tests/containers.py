@@ -11,6 +11,7 @@ machine's. The images stay in buildah's store, for the next time; `buildah rmi -
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -77,6 +78,13 @@ class Image:
     size: int  # bytes over the base
     root: Path  # where its files are to be seen
     settings: dict  # user, environment, entry point, command, health check
+
+    @property
+    def layers(self) -> list[Path]:
+        """Return a folder for each layer: what a later one hides is handed on, too."""
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        (mount,) = (line for line in mounts if line.split()[4] == str(self.root))
+        return [Path(one) for one in re.search(r"lowerdir=([^,\s]+)", mount)[1].split(":")]
 
     @property
     def health(self) -> list[str]:

@@ -145,19 +145,41 @@ def test_the_page_describes_every_parameter_and_marks_what_was_not_done(template
     assert "has not been deployed" in page
 
 
-def test_the_costs_on_the_page_add_up():
-    """Each line of the table is units times a price, and the last one is their sum."""
+def costs() -> dict[str, list[float]]:
+    """Return each line of the page's table: price, units and dollars at rest, and with visitors."""
+    lines = (FOLDER / "README.md").read_text().splitlines()
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in lines if "|" in line]
+    wanted = [row for row in rows if len(row) == 6 and re.fullmatch(r"[\d.]+", row[1])]
+    return {what: [float(number) for number in numbers] for what, *numbers in wanted}
+
+
+def test_the_costs_on_the_page_add_up_also_by_the_readers_own_command(project):
+    for what, (price, units, month, busy_units, busy_month) in costs().items():
+        assert abs(month - price * units) <= 0.51, what
+        assert abs(busy_month - price * busy_units) <= 0.51, what
     page = (FOLDER / "README.md").read_text()
-    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in page.splitlines() if "|" in line]
-    costs = [row for row in rows if len(row) == 6 and re.fullmatch(r"[\d.]+", row[1])]
-    (total,) = (row for row in rows if row[0] == "**a month**")
-    assert len(costs) > 10
-    for what, price, units, month, busy_units, busy_month in costs:
-        for number, dollars in ((units, month), (busy_units, busy_month)):
-            assert float(dollars) == pytest.approx(float(price) * float(number), abs=0.006), what
-    for column in (3, 5):
-        said = float(total[column].strip("*"))
-        assert said == pytest.approx(sum(float(row[column]) for row in costs), abs=0.05)
+    command = re.search(r"^awk .*?README\.md$", page, re.MULTILINE | re.DOTALL)[0]
+    said = subprocess.run(["sh", "-c", command], cwd=project, capture_output=True, text=True).stdout
+    sums = [float(number) for number in re.findall(r"\d+", said)]
+    total = re.search(r"\*\*a month, about\*\*.*\*\*(\d+)\*\*.*\*\*(\d+)\*\*", page).groups()
+    assert [round(one, -1) for one in sums] == [float(one) for one in total]
+
+
+def test_the_units_on_the_page_are_those_of_the_template(template):
+    units = {what: at_rest for what, (_, at_rest, *_) in costs().items()}
+    tasks = of_kind(template, "ECS::TaskDefinition").values()
+    hours = 730
+    for what, size in (("vCPU-hours", "Cpu"), ("GB-hours of memory", "Memory")):
+        each = sum(int(task["Properties"][size]) for task in tasks) / 1024
+        assert units[f"Fargate, {what}"] == hours * each
+    endpoints = of_kind(template, "EC2::VPCEndpoint").values()
+    paid = [one for one in endpoints if one["Properties"]["VpcEndpointType"] == "Interface"]
+    assert units["endpoints, hours"] == hours * len(paid)
+    assert units["secrets"] == len(of_kind(template, "SecretsManager::Secret"))
+    assert units["alarms"] == len(of_kind(template, "CloudWatch::Alarm"))
+    defaults = {name: one.get("Default") for name, one in template["Parameters"].items()}
+    assert units["database storage, GB"] == int(defaults["DatabaseStorage"])
+    assert units[f"database {defaults['DatabaseClass']}, hours"] == hours
 
 
 # ---- What the checkers say ----------------------------------------------------------------------

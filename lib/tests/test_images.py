@@ -81,19 +81,30 @@ def test_each_image_is_as_small_as_its_work_allows(images):
     assert browsers == {"batch"}
 
 
-def test_no_image_is_root_or_holds_what_lay_about_in_the_folder(images, builder):
+def test_no_image_is_root_and_no_layer_holds_what_lay_about_in_the_folder(images, builder):
+    assert (builder.folder / "pip.conf").exists()
     for target, image in images.items():
         assert image.settings["User"] == "1000"
         assert CANARY not in json.dumps(image.settings)
-        for path in image.root.joinpath("app").rglob("*"):
+        assert len(image.layers) > 3
+        ours = [path for layer in image.layers for path in layer.glob("app/**/*")]
+        assert ours
+        for path in ours:
             assert path.name not in (".env", "note.txt", ".env.local", "tests")
             if path.is_file():
                 assert CANARY.encode() not in path.read_bytes(), f"{target}: {path}"
-    settings = builder.folder / "pip.conf"
-    assert settings.exists()
-    for image in images.values():
-        left = image.root / "etc/pip.conf"
-        assert not left.exists() or left.read_bytes() == b"", "how this machine reaches packages"
+        for layer in image.layers:
+            for place in ("etc/pip.conf", "root/.config/pip/pip.conf", "tmp/.config/pip/pip.conf"):
+                left = layer / place
+                assert not left.exists() or left.read_bytes() == b"", (
+                    "how this machine gets packages"
+                )
+
+
+def test_each_image_that_serves_says_how_to_ask_for_its_health(images):
+    for target in ("api", "dashboard", "proxy"):
+        assert images[target].health[0] == "python3"
+    assert images["batch"].settings["Healthcheck"]["Test"] == ["NONE"]
 
 
 def test_the_service_scores_and_stores_and_the_page_serves_behind_the_proxy(

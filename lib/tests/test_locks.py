@@ -7,6 +7,7 @@ import sys
 import tomllib
 from importlib import metadata
 
+import nbformat
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
@@ -105,6 +106,24 @@ def test_torch_is_the_version_of_pyproject_on_every_system():
     assert [one for one in entries if one.marker.evaluate({**container, "sys_platform": "darwin"})]
 
 
+def test_where_the_page_of_cpu_wheels_is_seen_each_python_and_machine_gets_its_line(
+    tmp_path, monkeypatch
+):
+    page, digest = tmp_path / "torch.html", "0123456789abcdef" * 4
+    names = [
+        f"torch-9.9.0%2Bcpu-cp3{python}-cp3{python}-manylinux_2_28_{machine}.whl"
+        for python in (11, 13)
+        for machine in ("x86_64", "aarch64")
+    ]
+    others = ["torch-9.9.0%2Bcpu-cp313-cp313t-manylinux_2_28_x86_64.whl", "torch-9.8.0.whl"]
+    page.write_text("".join(f'<a href="/whl/{one}#sha256={digest}">' for one in names + others))
+    monkeypatch.setenv("STARWISE_CPU_WHEELS", page.as_uri())
+    lock = renew.torch_lock("torch==9.9.0", f"torch==9.9.0 \\\n    --hash=sha256:{digest}\n")
+    marks = re.findall(r"machine == '(\w+)' and python_version == '(3\.\d+)'", lock)
+    assert sorted(marks) == [(m, p) for m in ("aarch64", "x86_64") for p in ("3.11", "3.13")]
+    assert lock.count(digest) == 5 and "cp313t" not in lock
+
+
 @pytest.mark.parametrize("purpose", [one for one in renew.PURPOSES if one != "cloud"])
 def test_a_lock_holds_whatever_its_packages_need_in_turn(purpose):
     inside = here(purpose)
@@ -125,17 +144,38 @@ def test_a_lock_holds_whatever_its_packages_need_in_turn(purpose):
             assert need.specifier.contains(version, prereleases=True), (purpose, name, line)
 
 
+def imports_of_the_notebooks() -> list[str]:
+    """Return what the notebooks 01 to 04 import, by the lines of their cells."""
+    found = set()
+    for path in sorted((project_root() / "notebooks").glob("0[1-4]_*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                found.update(re.findall(r"^(?:import|from) .+?(?=  #|$)", cell.source, re.M))
+    return sorted(found)
+
+
 # What each image starts, imported as a whole.
 IMPORTED = {
-    "api": ["starwise.cli", "starwise.api", "starwise.score", "starwise.store", "uvicorn"],
-    "dashboard": ["starwise.cli", "starwise.dashboard.voila_app", "starwise.dashboard.view"],
+    "api": [
+        "import starwise.cli, starwise.api, starwise.score, starwise.store, uvicorn",
+    ],
+    "dashboard": [
+        "import starwise.cli, starwise.dashboard.voila_app, starwise.dashboard.view",
+    ],
+    "batch": [
+        "import starwise.cli, starwise.batch.series, starwise.batch.execute, papermill",
+        # Imported inside functions, so that others go without them.
+        "import pyarrow.parquet, scipy.optimize, starwise.language, py3langid",
+        "from torch.utils.tensorboard import SummaryWriter",
+        *imports_of_the_notebooks(),
+    ],
 }
 
 
 @pytest.mark.parametrize("purpose", IMPORTED)
-def test_a_service_imports_nothing_that_its_lock_lacks(purpose, tmp_path):
+def test_an_image_imports_nothing_that_its_lock_lacks(purpose, tmp_path):
     # A finder in the first place says no to whatever the image would not have.
-    inside = [*here(purpose), *(["torch"] if purpose == "api" else []), "starwise"]
+    inside = [*here(purpose), *([] if purpose == "dashboard" else ["torch"]), "starwise"]
     modules = metadata.packages_distributions()
     allowed = {
         module
@@ -144,14 +184,13 @@ def test_a_service_imports_nothing_that_its_lock_lacks(purpose, tmp_path):
     }
     forbidden = sorted(set(modules) - allowed)
     script = (
-        "import importlib, sys\n"
+        "import sys\n"
         f"forbidden = set({forbidden!r})\n"
         "class Absent:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.partition('.')[0] in forbidden:\n"
         "            raise ModuleNotFoundError(f'no module {name}', name=name)\n"
-        "sys.meta_path.insert(0, Absent())\n"
-        f"for module in {IMPORTED[purpose]!r}: importlib.import_module(module)\n"
+        "sys.meta_path.insert(0, Absent())\n" + "\n".join(IMPORTED[purpose])
     )
     run = subprocess.run(
         [sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=tmp_path
