@@ -29,7 +29,8 @@ class PortError(StarwiseError):
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a bound TCP socket (port 0: any free one); raises `PortError` in a sentence."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, since asyncio sends small answers at once (TCP_NODELAY) only then.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
