@@ -9,9 +9,13 @@ The REST API speaks for it to the network, and a notebook opened alone calls it 
 needs neither torch nor a database to be imported.
 """
 
+import contextlib
+import os
+import sys
+import threading
 import unicodedata
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +47,8 @@ class Service:
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
         # Threads of their own, since torch keeps memory for each thread that ever used it.
         self._scoring = ThreadPoolExecutor(SCORED_AT_ONCE, "scorer")
+        # One that gives way: to explain takes ten times as long, and nobody types meanwhile.
+        self._explaining = ThreadPoolExecutor(1, "explainer", initializer=_give_way)
         self.why_not_promoted = ""  # why a promoted model does not serve, where there is such a one
 
     def predict(self, review: str) -> dict[str, Any]:
@@ -50,26 +56,29 @@ class Service:
 
         Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
         """
-        check_review(review)
-        scorer = self.scorer  # it may be exchanged meanwhile
-        if scorer is None:
-            raise NoModelError(self.why_no_model)
-        score = self._scoring.submit(scorer.score, review).result()
-        if score is None:
-            raise InputError("The review is empty: there is nothing to score.")
-        return asdict(score)
+        return self.predicting(review).result()
+
+    def predicting(self, review: str) -> "Future[dict[str, Any]]":
+        """Begin to predict; what the future holds, and what is raised, is as of `predict`."""
+        return self._scoring.submit(_score, self._ready_for(review), review)
 
     def explain(self, review: str) -> list[dict[str, Any]]:
         """Return start, end and effect of each word that moved the score, in the text's order.
 
         Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
         """
-        check_review(review)
-        if self.scorer is None:
-            raise NoModelError(self.why_no_model)
-        from starwise.explain import explain
+        return self.explaining(review).result()
 
-        return [asdict(effect) for effect in explain(self.scorer, review)]
+    def explaining(self, review: str) -> "Future[list[dict[str, Any]]]":
+        """Begin to explain; what the future holds, and what is raised, is as of `explain`."""
+        return self._explaining.submit(_explain, self._ready_for(review), review)
+
+    def _ready_for(self, review: str) -> "Scorer":
+        check_review(review)
+        scorer = self.scorer  # it may be exchanged meanwhile
+        if scorer is None:
+            raise NoModelError(self.why_no_model)
+        return scorer
 
     def save(
         self, id: uuid.UUID, brand: str, review: str, rating: int
@@ -95,6 +104,26 @@ class Service:
             probabilities=score.get("probabilities"),
             model=score.get("model"),
         )
+
+
+def _score(scorer: "Scorer", review: str) -> dict[str, Any]:
+    score = scorer.score(review)
+    if score is None:
+        raise InputError("The review is empty: there is nothing to score.")
+    return asdict(score)
+
+
+def _explain(scorer: "Scorer", review: str) -> list[dict[str, Any]]:
+    from starwise.explain import explain
+
+    return [asdict(effect) for effect in explain(scorer, review)]
+
+
+def _give_way() -> None:
+    """Let this thread compute only what the others leave; elsewhere than on Linux, all is equal."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def load_scorer(outputs: Outputs) -> "tuple[Scorer | None, str]":
