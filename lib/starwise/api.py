@@ -47,6 +47,7 @@ from starwise.service import Service, load_scorer
 from starwise.serving import (
     RequestLog,
     exit_on_sigterm,
+    give_back_code,
     keep_memory_small,
     listening_socket,
     stop_with_parent,
@@ -214,6 +215,7 @@ def main(args: argparse.Namespace) -> int:
         scorer, why_no_model = load_scorer(outputs)
         service = Service(scorer, Store(address, connections_allowed()), why_no_model)
         app = create_app(service, os.environ.get("STARWISE_ADMIN_TOKEN", ""), rate)
+        give_back_code()
         stack.enter_context(watching(service, outputs))
         print(f"The service answers at http://{args.host}:{bound.getsockname()[1]}", flush=True)
         config = uvicorn.Config(
