@@ -9,10 +9,6 @@ The REST API speaks for it to the network, and a notebook opened alone calls it 
 needs neither torch nor a database to be imported.
 """
 
-import contextlib
-import os
-import sys
-import threading
 import unicodedata
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,8 +43,9 @@ class Service:
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
         # Threads of their own, since torch keeps memory for each thread that ever used it.
         self._scoring = ThreadPoolExecutor(SCORED_AT_ONCE, "scorer")
-        # One that gives way: to explain takes ten times as long, and nobody types meanwhile.
-        self._explaining = ThreadPoolExecutor(1, "explainer", initializer=_give_way)
+        # To explain takes ten times as long: one at a time leaves a core to who types. (At a lower
+        # priority it would be stopped while it holds the interpreter, and everybody with it.)
+        self._explaining = ThreadPoolExecutor(1, "explainer")
         self.why_not_promoted = ""  # why a promoted model does not serve, where there is such a one
 
     def predict(self, review: str) -> dict[str, Any]:
@@ -117,13 +114,6 @@ def _explain(scorer: "Scorer", review: str) -> list[dict[str, Any]]:
     from starwise.explain import explain
 
     return [asdict(effect) for effect in explain(scorer, review)]
-
-
-def _give_way() -> None:
-    """Let this thread compute only what the others leave; elsewhere than on Linux, all is equal."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def load_scorer(outputs: Outputs) -> "tuple[Scorer | None, str]":
