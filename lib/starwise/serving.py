@@ -108,7 +108,7 @@ def give_back_code() -> int:
                 start, end = (int(address, 16) for address in place.groups())
                 size = ctypes.c_size_t(end - start)
                 if allocator.madvise(ctypes.c_void_p(start), size, MADV_DONTNEED) == 0:
-                    given += int(re.search(r"^Rss: +(\d+)", mapping, re.MULTILINE)[1])
+                    given += sum(map(int, re.findall(r"^Rss: +(\d+)", mapping, re.MULTILINE)))
     return given
 
 
