@@ -8,6 +8,7 @@ Every answer is JSON; whatever goes wrong is one sentence in {"detail": "..."}.
 """
 
 import argparse
+import asyncio
 import logging
 import os
 import secrets
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
@@ -46,6 +47,7 @@ from starwise.service import Service, load_scorer
 from starwise.serving import (
     RequestLog,
     exit_on_sigterm,
+    give_back_code,
     keep_memory_small,
     listening_socket,
     stop_with_parent,
@@ -56,7 +58,6 @@ from starwise.watch import watching
 # Room for the longest review, whose characters JSON may write as two escapes of six bytes.
 BODY_LIMIT = 128 * 1024  # bytes
 SAVERS = 8  # threads that wait for the database, one for each of its connections
-SCORERS = 2  # threads that score for somebody who types
 
 
 @asynccontextmanager
@@ -91,7 +92,6 @@ def create_app(
     app.add_middleware(RequestLog)
     answer_in_sentences(app)
 
-    scorers = CapacityLimiter(SCORERS)
     bearer = HTTPBearer(auto_error=False, description="The token of STARWISE_ADMIN_TOKEN.")
 
     def administrator(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]):
@@ -144,13 +144,14 @@ def create_app(
         """
         text, is_form = await text_or_form(request)
         # In threads of its own: texts are scored also while savers wait for a database.
-        score = await to_thread.run_sync(service.predict, text.review, limiter=scorers)
+        score = await asyncio.wrap_future(service.predicting(text.review))
         return score["sentiment"] if is_form else Score(**score)
 
     @app.post("/api/explain")
-    def explain(text: Text) -> list[WordEffect]:
+    async def explain(text: Text) -> list[WordEffect]:
         """Say which words moved the score of a text, and how far; nothing is stored."""
-        return [WordEffect(**effect) for effect in service.explain(text.review)]
+        effects = await asyncio.wrap_future(service.explaining(text.review))
+        return [WordEffect(**effect) for effect in effects]
 
     @app.post("/api/reviews", status_code=201, responses={200: {"model": StoredReview}})
     def save(review: Review, response: Response) -> StoredReview:
@@ -214,6 +215,7 @@ def main(args: argparse.Namespace) -> int:
         scorer, why_no_model = load_scorer(outputs)
         service = Service(scorer, Store(address, connections_allowed()), why_no_model)
         app = create_app(service, os.environ.get("STARWISE_ADMIN_TOKEN", ""), rate)
+        give_back_code()
         stack.enter_context(watching(service, outputs))
         print(f"The service answers at http://{args.host}:{bound.getsockname()[1]}", flush=True)
         config = uvicorn.Config(

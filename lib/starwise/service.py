@@ -11,7 +11,7 @@ needs neither torch nor a database to be imported.
 
 import unicodedata
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,9 @@ class Service:
         self.why_no_model = why_no_model or "No model is loaded, so texts cannot be scored now."
         # Threads of their own, since torch keeps memory for each thread that ever used it.
         self._scoring = ThreadPoolExecutor(SCORED_AT_ONCE, "scorer")
+        # To explain takes ten times as long: one at a time leaves a core to who types. (At a lower
+        # priority it would be stopped while it holds the interpreter, and everybody with it.)
+        self._explaining = ThreadPoolExecutor(1, "explainer")
         self.why_not_promoted = ""  # why a promoted model does not serve, where there is such a one
 
     def predict(self, review: str) -> dict[str, Any]:
@@ -50,26 +53,29 @@ class Service:
 
         Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
         """
-        check_review(review)
-        scorer = self.scorer  # it may be exchanged meanwhile
-        if scorer is None:
-            raise NoModelError(self.why_no_model)
-        score = self._scoring.submit(scorer.score, review).result()
-        if score is None:
-            raise InputError("The review is empty: there is nothing to score.")
-        return asdict(score)
+        return self.predicting(review).result()
+
+    def predicting(self, review: str) -> "Future[dict[str, Any]]":
+        """Begin to predict; what the future holds, and what is raised, is as of `predict`."""
+        return self._scoring.submit(_score, self._ready_for(review), review)
 
     def explain(self, review: str) -> list[dict[str, Any]]:
         """Return start, end and effect of each word that moved the score, in the text's order.
 
         Raises `InputError` for a text that is empty or too long, `NoModelError` without a model.
         """
-        check_review(review)
-        if self.scorer is None:
-            raise NoModelError(self.why_no_model)
-        from starwise.explain import explain
+        return self.explaining(review).result()
 
-        return [asdict(effect) for effect in explain(self.scorer, review)]
+    def explaining(self, review: str) -> "Future[list[dict[str, Any]]]":
+        """Begin to explain; what the future holds, and what is raised, is as of `explain`."""
+        return self._explaining.submit(_explain, self._ready_for(review), review)
+
+    def _ready_for(self, review: str) -> "Scorer":
+        check_review(review)
+        scorer = self.scorer  # it may be exchanged meanwhile
+        if scorer is None:
+            raise NoModelError(self.why_no_model)
+        return scorer
 
     def save(
         self, id: uuid.UUID, brand: str, review: str, rating: int
@@ -95,6 +101,19 @@ class Service:
             probabilities=score.get("probabilities"),
             model=score.get("model"),
         )
+
+
+def _score(scorer: "Scorer", review: str) -> dict[str, Any]:
+    score = scorer.score(review)
+    if score is None:
+        raise InputError("The review is empty: there is nothing to score.")
+    return asdict(score)
+
+
+def _explain(scorer: "Scorer", review: str) -> list[dict[str, Any]]:
+    from starwise.explain import explain
+
+    return [asdict(effect) for effect in explain(scorer, review)]
 
 
 def load_scorer(outputs: Outputs) -> "tuple[Scorer | None, str]":

@@ -9,15 +9,19 @@ import ctypes
 import errno
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from starwise.errors import StarwiseError
+
+MADV_DONTNEED = 4  # madvise(2)
 
 log = logging.getLogger("starwise.requests")
 
@@ -29,7 +33,8 @@ class PortError(StarwiseError):
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a bound TCP socket (port 0: any free one); raises `PortError` in a sentence."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, since asyncio sends small answers at once (TCP_NODELAY) only then.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
@@ -82,6 +87,34 @@ def keep_memory_small() -> None:
         # See malloc.h and mallopt(3): M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD (bytes).
         for setting, value in ((-8, 2), (-3, 512 * 1024), (-1, 1024 * 1024)):
             allocator.mallopt(setting, value)
+
+
+def give_back_code() -> int:
+    """Unmap the pages of libraries that only their start needed; return how many kilobytes went.
+
+    While torch registers its operators it touches 90 MB of its files, and to score a text brings 20
+    of them back. They lie in the cache that Linux keeps of files: no memory is lost to the machine
+    while it has room, and none is held when it has not.
+    """
+    if sys.platform != "linux":
+        return 0
+    given = 0
+    with contextlib.suppress(OSError, AttributeError):
+        allocator, told = ctypes.CDLL(None), Path("/proc/self/smaps").read_text()
+        for mapping in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", told):
+            place = _CODE.match(mapping)
+            # Only what is as it is in the file: a page with anything of ours in it would be lost.
+            if place and re.search(r"^Anonymous: +0 kB$", mapping, re.MULTILINE):
+                start, end = (int(address, 16) for address in place.groups())
+                size = ctypes.c_size_t(end - start)
+                if allocator.madvise(ctypes.c_void_p(start), size, MADV_DONTNEED) == 0:
+                    given += sum(map(int, re.findall(r"^Rss: +(\d+)", mapping, re.MULTILINE)))
+    return given
+
+
+_CODE = re.compile(
+    r"([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* +/.*\.so[.\d]*$", re.MULTILINE
+)
 
 
 class RequestLog:

@@ -21,11 +21,11 @@ function makeGauge() {
 
   let timer = 0;
   const draw = (reading, hint) => {
-    const sentiment = reading ? reading.sentiment : 0;
-    const points = Math.round(100 * sentiment);
+    const points = reading ? Math.round(100 * reading.sentiment) : 0;
     const said = reading ? `${points} of 100, ${LABELS[reading.label]}` : hint;
     el.classList.toggle("sw-empty", !reading);
-    el.style.setProperty("--sw-sentiment", sentiment);
+    // In whole points, as the number: most letters move it by less, and set nothing in motion.
+    el.style.setProperty("--sw-sentiment", points / 100);
     // Where the mixture of the two nearest of the three colours stands, in percent.
     el.style.setProperty("--sw-low", `${Math.max(0, 100 - 2 * points)}%`);
     el.style.setProperty("--sw-high", `${Math.max(0, 2 * points - 100)}%`);
