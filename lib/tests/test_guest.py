@@ -67,8 +67,7 @@ def test_nothing_is_asked_of_a_real_site_before_its_visitor_says_yes_really(monk
 
 def test_elsewhere_the_spider_is_slow_alone_and_obedient(monkeypatch, tmp_path):
     def settings(guest: Guest) -> dict:
-        how = {"concurrency": 32, "max_pages": 9, "max_megabytes": 9, "max_minutes": 9}
-        return settings_for(orders_for(guest, [guest.url], tmp_path / "part", **how))
+        return settings_for(orders_for(guest, [guest.url], tmp_path / "part", concurrency=32))
 
     monkeypatch.setattr(Guest, "robots", "User-agent: *\nCrawl-delay: 7\n")
     here = settings(Guest("practice", "http://127.0.0.1:9"))
