@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from starwise.collect.errors import CollectError
 from starwise.paths import whole_file
 
 NAME = "coverage.json"
@@ -18,9 +19,13 @@ EMPTY = {"coverage": 0.0, "enough": False, "ended_early": "", "lists": [], "comp
 
 def begin_coverage(beside: Path, **facts: Any) -> None:
     """Write facts beside a table of a new collection; nothing is kept of a former one."""
-    with whole_file(beside.with_name(NAME)) as temporary:
-        told = json.dumps(EMPTY | facts, indent=1, ensure_ascii=False) + "\n"
-        temporary.write_text(told, "utf-8", errors="replace")
+    path = beside.with_name(NAME)
+    try:
+        with whole_file(path) as temporary:
+            told = json.dumps(EMPTY | facts, indent=1, ensure_ascii=False) + "\n"
+            temporary.write_text(told, "utf-8", errors="replace")
+    except OSError as error:
+        raise CollectError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def write_coverage(beside: Path, **facts: Any) -> None:
