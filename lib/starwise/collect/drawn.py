@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from starwise.collect.errors import CollectError
 from starwise.collect.guest import LARGEST_PAGE_BYTES, Guest
 from starwise.collect.layouts import CompanyList
-from starwise.collect.waits import BUSY, LONGEST_WAIT_SECONDS, own_pause
+from starwise.collect.waits import BUSY, LONGEST_WAIT_SECONDS, own_pause, too_long
 from starwise.collect.wire import Wire
 
 WAIT_SECONDS = 10
@@ -126,10 +126,7 @@ class ListReader:
         """Return the seconds until the next try: at least as many as the site asks for."""
         answer = self.wire.answer
         if answer.pause > LONGEST_WAIT_SECONDS:
-            raise EnoughError(
-                f"{self.guest.host} answered {answer.busy} to {url} and asks us to come back in "
-                f"{answer.pause:,.0f} s, and we wait for {LONGEST_WAIT_SECONDS} s at most"
-            )
+            raise EnoughError(too_long(url, answer.busy, answer.pause))
         unsaid = answer.busy and not answer.pause and not self.guest.is_local
         return max(answer.pause, BUSY_SECONDS * tries if unsaid else own_pause(tries))
 

@@ -16,7 +16,7 @@ from starwise.collect.budget import Spent
 
 
 class SpentError(IgnoreRequest):
-    """The budget is spent; the message says which."""
+    """Nothing more is asked for, because the budget is spent; the message says which."""
 
 
 class Limits:
