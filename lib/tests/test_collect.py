@@ -1,8 +1,13 @@
 """Reading reviews: a real spider on a real practice site, well-behaved and not (FAULTS.md, C)."""
 
+import contextlib
 import json
+import os
+import shutil
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -233,6 +238,65 @@ def test_c12_a_full_disk_is_a_clear_error_and_the_former_file_stays(site, tmp_pa
     # With room again, the next run is whole.
     crawl(site, path)
     assert in_file(path) == in_world()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of four megabytes, where this machine lets us make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    made = subprocess.run(mount, capture_output=True, text=True) if shutil.which("mount") else None
+    if made is None or made.returncode:
+        pytest.skip(f"a small disk cannot be made here: {made.stderr if made else 'no mount'}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path, but: int = 0) -> None:
+    """Fill a disk to its last byte, except for `but` bytes."""
+    ballast = folder / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as file:
+        while file.write(b"0" * 4096):
+            pass
+    os.truncate(ballast, ballast.stat().st_size - but)
+
+
+@pytest.mark.browser
+def test_c12_a_really_full_disk_ends_the_search_in_a_sentence(site, small_disk):
+    guest, journal = guest_at(site), small_disk / "companies.csv.part"
+    search = {"tell": lambda line: None, "journal": journal}
+    fill(small_disk)
+    with pytest.raises(CollectError, match="cannot be written: No space left on device"):
+        find_companies(guest, read_categories(guest), **search)
+    (small_disk / "ballast").unlink()
+    found = find_companies(guest, read_categories(guest), **search)
+    assert len(found.companies) == len(WORLD.companies)
+
+
+@pytest.mark.parametrize("when", ["crawling", "writing"])
+def test_c12_a_really_full_disk_is_a_clear_error_and_nothing_is_half_written(
+    site, small_disk, when
+):
+    path = small_disk / "reviews.csv"
+    path.write_text("of yesterday")
+    if when == "crawling":
+        fill(small_disk, but=40_000)
+
+    def tell(line: str) -> None:
+        """Hear the last line of progress: from then on only the table is written."""
+        if when == "writing" and f"{REVIEWS} of {REVIEWS}" in line:
+            fill(small_disk)
+
+    with pytest.raises(CollectError, match=r"reviews\.csv.*No space left on device"):
+        collect_reviews(guest_at(site), companies_of(WORLD, site.url), path, tell=tell)
+    assert path.read_text() == "of yesterday"
+    whole = {"ballast", "reviews.csv", "reviews.csv.part", "coverage.json"}
+    assert {one.name for one in small_disk.iterdir()} <= whole
+    # With room again, the next run goes on from there and is whole.
+    (small_disk / "ballast").unlink()
+    collected, _ = crawl(site, path)
+    assert in_file(path) == in_world() and collected.tally.kept_pages > 0
 
 
 def test_every_character_of_a_comment_survives_the_file(tmp_path):

@@ -96,7 +96,7 @@ FAULTS = {
 @pytest.mark.browser
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_list_that_misbehaves_is_read_all_the_same_or_given_up_in_a_sentence(kind, monkeypatch):
-    monkeypatch.setattr("starwise.collect.companies.WAIT_SECONDS", 1)
+    monkeypatch.setattr("starwise.collect.drawn.WAIT_SECONDS", 1)
     address, complaint = FAULTS[kind]
     with small_site(f"{kind}@{address.format(slug=PLACE.slug)}") as running:
         search = {"tell": quiet, "max_pages": 8}
@@ -111,12 +111,12 @@ def test_a_list_that_misbehaves_is_read_all_the_same_or_given_up_in_a_sentence(k
 
 @pytest.mark.browser
 def test_a_page_of_fifty_megabytes_is_no_list(monkeypatch):
-    monkeypatch.setattr("starwise.collect.companies.TRIES", 1)
-    monkeypatch.setattr("starwise.collect.companies.WAIT_SECONDS", 1)
+    monkeypatch.setattr("starwise.collect.drawn.TRIES", 1)
+    monkeypatch.setattr("starwise.collect.drawn.WAIT_SECONDS", 1)
     monkeypatch.setattr(browsers, "PAGE_SECONDS", 2)
     with (
         small_site(f"huge@/categories/{PLACE.slug}") as running,
-        pytest.raises(CollectError, match=r"Only 0 of 1 lists.*(larger|not drawn)"),
+        pytest.raises(CollectError, match=r"Only 0 of 1 lists.*(larger|in time)"),
     ):
         find_companies(guest_at(running), one_list(running), tell=quiet)
 

@@ -1,5 +1,6 @@
 """A good guest: what it asks for, how often, under which name, and what it asks its user first."""
 
+import json
 import time
 from contextlib import contextmanager
 
@@ -67,8 +68,7 @@ def test_nothing_is_asked_of_a_real_site_before_its_visitor_says_yes_really(monk
 
 def test_elsewhere_the_spider_is_slow_alone_and_obedient(monkeypatch, tmp_path):
     def settings(guest: Guest) -> dict:
-        how = {"concurrency": 32, "max_pages": 9, "max_megabytes": 9, "max_minutes": 9}
-        return settings_for(orders_for(guest, [guest.url], tmp_path / "part", **how))
+        return settings_for(orders_for(guest, [guest.url], tmp_path / "part", concurrency=32))
 
     monkeypatch.setattr(Guest, "robots", "User-agent: *\nCrawl-delay: 7\n")
     here = settings(Guest("practice", "http://127.0.0.1:9"))
@@ -126,6 +126,29 @@ def test_a_retry_after_holds_back_every_page_of_a_real_site(monkeypatch, tmp_pat
     rows = in_file(tmp_path / "reviews.csv")
     own = {one.id for company in WORLD.companies[:3] for one in WORLD.reviews_of(company.slug)}
     assert rows == {id: row for id, row in in_world().items() if id in own}
+
+
+def test_a_real_site_that_asks_for_an_hour_is_asked_for_nothing_more(monkeypatch, tmp_path):
+    with somebody_elses_site(monkeypatch, "429-long@/review/") as running:
+        guest = Guest("practice", running.url, CONTACT, True)
+        with pytest.raises(CollectError, match=r"come back in 3,600 s, and we wait for 120 s"):
+            collect_reviews(
+                guest, companies_of(WORLD, running.url), tmp_path / "reviews.csv", tell=quiet
+            )
+    told = json.loads((tmp_path / "coverage.json").read_text("utf-8"))
+    why = [reason for one in told["companies"] for reason in one["why"]]
+    assert len(why) == len(WORLD.companies)
+    assert sum(reason.endswith("answered 429") for reason in why) == 1, "one page was asked for"
+
+
+@pytest.mark.browser
+def test_the_browser_gives_a_busy_real_site_time_though_it_does_not_say_how_much(monkeypatch):
+    monkeypatch.setattr("starwise.collect.drawn.BUSY_SECONDS", 1)
+    with somebody_elses_site(monkeypatch, "500@/categories/") as running:
+        guest = Guest("practice", running.url, CONTACT, True)
+        began = time.monotonic()
+        found = find_companies(guest, read_categories(guest).head(1), tell=quiet)
+        assert time.monotonic() - began >= 1 + 2 and not found.given_up
 
 
 def test_a_retry_after_is_read_as_seconds_or_as_a_date():

@@ -183,7 +183,7 @@ def test_the_data_card_says_what_is_in_the_table_and_what_is_not(frame, tmp_path
         "| a reason of ours | 7 |",
         "| fr | ",
         "7.1% of the labels do not fit",
-        "- seed: 0",
+        "- `seed`: 0",
         "- labels by hand: 12",
         "cleanlab 2.",
         f"| test | {bad} |",

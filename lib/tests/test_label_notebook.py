@@ -60,9 +60,9 @@ def test_labels_by_hand_make_the_table_anew_and_nothing_else_does(outputs):
     desk.label(desk.current.id, "bad")
     done = run(outputs, corpus)
     assert "02_label: running (labels.jsonl has changed)" in done.stdout
-    assert "'applied': 1" in done.stdout and done.returncode == 0
+    assert "labels by hand: 1 applied" in done.stdout and done.returncode == 0
     desk.undo()
-    assert "'applied': 0" in run(outputs, corpus).stdout
+    assert "labels by hand: 0 applied" in run(outputs, corpus).stdout
 
 
 def test_a_larger_collection_keeps_the_splits_and_labels_by_hand_count(outputs, reviews):
@@ -81,7 +81,7 @@ def test_a_larger_collection_keeps_the_splits_and_labels_by_hand_count(outputs, 
     done = run(outputs, corpus)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert "as in the last run" in done.stdout
-    assert "line torn off" in done.stdout and "'applied': 30" in done.stdout
+    assert "line torn off" in done.stdout and "labels by hand: 30 applied" in done.stdout
     after = label.read_labelled(outputs.labelled).set_index("id")
     old = before.set_index("id")
     stayed = old.index.intersection(after.index)

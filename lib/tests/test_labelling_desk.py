@@ -33,6 +33,7 @@ from starwise.labeller import Desk, DeskView
 reviews = pd.DataFrame({{"id": [f"r{{n}}" for n in range(6)], "label": "good"}})
 reviews["text"] = "Review number " + reviews["id"]
 reviews.loc[0, "text"] = {MARKUP!r}
+reviews.loc[4, "text"] = "Very " * 400
 DeskView(Desk(reviews, "labels.jsonl"))
 """
 
@@ -168,6 +169,25 @@ def test_keys_label_undo_and_skip_and_texts_are_only_text(voila, labels):
         for width in (320, 1280):
             driver.set_window_size(width, 800)
             assert driver.execute_script("return document.body.scrollWidth <= window.innerWidth")
+
+
+def test_a_long_text_scrolls_and_the_buttons_stay_in_place_on_a_dark_phone_too(folder, labels):
+    served = server(folder, "voila", "desk.ipynb", "--theme=dark")
+    with served as (_, url), browser("", "--window-size=360,700") as driver:
+        driver.get(url)
+        page = until(lambda: desk(driver))
+        style = "return getComputedStyle(document.querySelector('.sw-desk')).colorScheme"
+        assert driver.execute_script(style) == "dark", "or its bar to scroll with is white"
+
+        def place() -> tuple[int, int]:
+            good = driver.find_element(By.CSS_SELECTOR, ".sw-desk-good").rect
+            return good["x"], good["y"]
+
+        before = place()
+        for number in range(5):  # one text of this desk is long
+            page.send_keys("s")
+            until(lambda number=number: shown(driver) == f"r{number + 1}")
+            assert place() == before
 
 
 def test_the_kernel_killed_after_each_click_loses_no_label_and_undo_restores(voila, labels):

@@ -19,7 +19,7 @@ from importlib.metadata import version
 
 from starwise.paths import Outputs, whole_file
 
-SECTIONS = ("model", "score", "collect", "label", "service", "dashboard")
+SECTIONS = ("model", "score", "collect", "label", "memory", "service", "dashboard")
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ as a batch run does it, kernel and all; its memory is the most that its processe
 """
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 
 from starwise.bench import Measure
+from starwise.bench.step import run_step
 from starwise.classes import class_numbers
 from starwise.label import prepare
 from starwise.label.audit import audit, found_of, out_of_fold
@@ -30,7 +28,7 @@ INVENTED = 100_000  # practice reviews, where there are no real ones
 
 
 def measures(seconds: float) -> Iterator[Measure]:
-    reviews, kind = _collection()
+    reviews, kind = collection()
     with tempfile.TemporaryDirectory() as folder:
         tenth = len(reviews) // 10
         found = {}
@@ -38,7 +36,9 @@ def measures(seconds: float) -> Iterator[Measure]:
             corpus = Path(folder, f"reviews-{rows}.parquet")
             some = reviews if rows == len(reviews) else reviews.sample(rows, random_state=0)
             some.to_parquet(corpus, index=False)
-            found[rows] = took, peak = _run(corpus, Path(folder, f"outputs-{rows}"))
+            found[rows] = took, peak = run_step(
+                2, Path(folder, f"outputs-{rows}"), "--corpus", str(corpus)
+            )
             whole = rows == len(reviews)
             yield Measure(
                 f"02_label, {rows:,} {kind} reviews",
@@ -88,7 +88,7 @@ def _audit() -> Iterator[Measure]:
     )
 
 
-def _collection() -> tuple[pd.DataFrame, str]:
+def collection() -> tuple[pd.DataFrame, str]:
     """Return text, rating, company, title of many reviews, and "real" or "practice"."""
     shared = Path(os.environ.get("STARWISE_SHARED", project_root().parent / "shared"))
     files = sorted((shared / "reviews").glob("*.parquet"))
@@ -98,29 +98,3 @@ def _collection() -> tuple[pd.DataFrame, str]:
     told = make_world(seed=0, companies=INVENTED // 75, reviews=INVENTED).reviews
     rows = [(one.text, one.rating, one.company, one.title) for one in told]
     return pd.DataFrame(rows, columns=columns), "practice"
-
-
-def _run(corpus: Path, outputs: Path) -> tuple[float, int]:
-    """Run notebook 02 on a file; return its seconds and the bytes that it held at most."""
-    command = ["-P", "-m", "starwise", "run", "--from", "2", "--to", "2", "--corpus"]
-    process = subprocess.Popen(
-        [sys.executable, *command, str(corpus)],
-        env={**os.environ, "STARWISE_OUTPUTS": str(outputs)},
-        stdout=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-    )
-    start, peak = time.perf_counter(), 0
-    watched = psutil.Process(process.pid)
-    while process.poll() is None:
-        peak = max(peak, sum(map(_resident, [watched, *watched.children(recursive=True)])))
-        time.sleep(0.05)
-    if process.returncode:
-        raise RuntimeError(f"notebook 02 failed on {corpus.name}")
-    return time.perf_counter() - start, peak
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return process.memory_info().rss
-    except psutil.Error:  # it has just ended
-        return 0

@@ -19,6 +19,7 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
 from starwise.collect.errors import CollectError
+from starwise.collect.wire import CAPABILITIES, OPTIONS
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_BROWSER = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
@@ -65,8 +66,12 @@ def find_driver() -> str:
 
 
 @contextmanager
-def browser(user_agent: str = "", *arguments: str) -> Iterator[webdriver.Chrome]:
+def browser(
+    user_agent: str = "", *arguments: str, logged: bool = False
+) -> Iterator[webdriver.Chrome]:
     """Open a headless browser and yield its driver; `arguments` are further Chrome switches.
+
+    A `logged` one tells `starwise.collect.wire` what it receives.
 
     What is not found on this machine, Selenium Manager brings where it can reach the internet.
     Raises CollectError, saying what to install, when no browser starts.
@@ -82,7 +87,9 @@ def browser(user_agent: str = "", *arguments: str) -> Iterator[webdriver.Chrome]
     driver = None
     try:
         try:
-            driver = webdriver.Chrome(options=_options(user_agent, arguments), service=service)
+            driver = webdriver.Chrome(
+                options=_options(user_agent, arguments, logged), service=service
+            )
         except (WebDriverException, OSError) as error:
             raise CollectError(
                 "No browser could be started: install Chrome or Chromium with its driver (on "
@@ -106,13 +113,18 @@ def end_browser(driver: webdriver.Chrome) -> None:
     _end_group(driver.service)
 
 
-def _options(user_agent: str, arguments: tuple[str, ...]) -> webdriver.ChromeOptions:
+def _options(user_agent: str, arguments: tuple[str, ...], logged: bool) -> webdriver.ChromeOptions:
     options = webdriver.ChromeOptions()
     options.binary_location = find_browser()
     # A page is there when its programs have run; what it still fetches we wait for ourselves.
     options.page_load_strategy = "eager"
     for argument in (*QUIET, *arguments):
         options.add_argument(argument)
+    if logged:
+        for name, value in CAPABILITIES.items():
+            options.set_capability(name, value)
+        for name, value in OPTIONS.items():
+            options.add_experimental_option(name, value)
     if user_agent:
         options.add_argument(f"--user-agent={user_agent}")
     # Chrome's sandbox refuses to work for root, which is who one is in a container.

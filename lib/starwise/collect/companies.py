@@ -13,49 +13,40 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pandas as pd
-from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver import Chrome
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
-from selenium.webdriver.support.wait import WebDriverWait
-from urllib3.exceptions import HTTPError
 
 from starwise.collect.browser import browser, end_browser
-from starwise.collect.errors import CollectError, LayoutError
-from starwise.collect.guest import LARGEST_PAGE_BYTES, Guest
+from starwise.collect.budget import NOTHING, USUAL, Budget, Spent
+from starwise.collect.coverage import begin_coverage
+from starwise.collect.drawn import TRIES, BrowserDiedError, EnoughError, ListReader
+from starwise.collect.errors import CollectError
+from starwise.collect.guest import Guest
 from starwise.collect.journal import Journal
-from starwise.collect.layouts import CompanyList
 from starwise.collect.progress import Progress, say
-from starwise.collect.waits import BUSY, own_pause
+from starwise.collect.wire import Wire
 
-WAIT_SECONDS = 10
-POLL_SECONDS = 0.02  # Selenium's own half second is most of the time of a small page
-TRIES = 3
 PAGES_A_LIST = 500  # a list that goes on for longer has no end
-
-# What the browser knows of the page it shows: its status and its size on the wire.
-ANSWER = """
-const [page] = performance.getEntriesByType("navigation");
-return [page ? page.responseStatus : 0, page ? page.transferSize : 0];
-"""
-
-
-class BrowserDiedError(CollectError):
-    """The browser or its driver is gone; another one may do."""
+LIST_COLUMNS = ["category", "sub_category", "url", "pages", "companies", "whole", "why"]
 
 
 @dataclass
 class CompaniesFound:
-    """What came back: the table (category, sub_category, company_url), and how it went."""
+    """What came back: the table (category, sub_category, company_url), and how it went.
+
+    `lists` holds a row for each list: pages and companies that were read, whether that is the whole
+    list, and why not. `spent` is what the search took of the budget.
+    """
 
     companies: pd.DataFrame
+    lists: pd.DataFrame
     pages: int = 0
     kept_pages: int = 0  # of these, pages that a former run had read
     seconds: float = 0.0
     given_up: list[str] = field(default_factory=list)  # one sentence for each list cut short
+    ended: str = ""  # why the search ended early, "" when it did not
+    spent: Spent = NOTHING
 
 
 def find_companies(
@@ -66,20 +57,24 @@ def find_companies(
     tell: Callable[[str], None] = say,
     browsers: int = 2,
     journal: Path | None = None,
-    max_pages: int = 10_000,
-    max_minutes: float = 60,
+    max_pages: int = USUAL.max_pages,
+    max_megabytes: float = USUAL.max_megabytes,
+    max_minutes: float = USUAL.max_minutes,
 ) -> CompaniesFound:
     """Visit every list in a headless browser, page after page, and return its companies.
 
     A company that stands in two lists is kept once, in the first. `max_companies` (0: no limit)
     ends the visit early. `browsers` work at once on this machine, one elsewhere. `journal` is a
-    file that keeps what was read until all of it is there. `max_pages` and `max_minutes` are
-    budgets. Raises CollectError when fewer lists than the share `min_coverage` (0 to 1) could be
-    read to their end, or when no company is in any.
+    file that keeps what was read until all of it is there; beside it coverage.json tells what came
+    of each list. `max_pages` (tries included), `max_megabytes` (as they came over the wire) and
+    `max_minutes` are a budget: when it is spent, the lists that are left are given up, and what was
+    read stays in the journal for a run with a larger one. Raises CollectError when fewer lists than
+    the share `min_coverage` (0 to 1) could be read to their end, or when no company is in any.
     """
     guest.agree()
     progress = Progress("companies", tell)
-    search = _Search(guest, sub_categories, max_companies, max_pages, max_minutes)
+    search = _Search(guest, sub_categories, max_companies)
+    search.budget = Budget(max_pages, max_megabytes, max_minutes)
     if journal is None:
         search.run(browsers, progress)
     else:
@@ -88,10 +83,12 @@ def find_companies(
         with Journal(journal, of) as search.journal:
             search.remember()
             search.run(browsers, progress)
+        lists = search.told().to_dict("records")
+        begin_coverage(Path(journal), ended_early=search.ended, lists=lists)
     found = search.found(min_coverage)
     found.seconds = progress.seconds
     search.show(progress, last=True)
-    if journal is not None:
+    if journal is not None and not search.ended:
         Path(journal).unlink(missing_ok=True)
     return found
 
@@ -109,16 +106,10 @@ class _List:
 class _Search:
     """The lists, and the browsers that share them."""
 
-    def __init__(
-        self,
-        guest: Guest,
-        sub_categories: pd.DataFrame,
-        max_companies: int,
-        max_pages: int,
-        max_minutes: float,
-    ) -> None:
+    budget = USUAL
+
+    def __init__(self, guest: Guest, sub_categories: pd.DataFrame, max_companies: int) -> None:
         self.guest, self.max_companies = guest, max_companies
-        self.max_pages, self.max_minutes = max_pages, max_minutes
         self.rows = list(sub_categories.itertuples())
         self.lists = {row.url: _List(guest.relative(row.url)) for row in self.rows}
         self.journal: Journal | None = None
@@ -127,7 +118,9 @@ class _Search:
         self.over = threading.Event()
         self.guard = threading.Lock()
         self.problem: BaseException | None = None
+        self.enough = ""  # why nothing more is asked for
         self.drivers: list[Chrome] = []
+        self.wires: list[Wire] = []  # of all browsers so far
 
     def remember(self) -> None:
         """Take over what a former run has read."""
@@ -175,13 +168,15 @@ class _Search:
         url, deaths = "", 0
         try:
             while not self.over.is_set():
-                with browser(self.guest.user_agent, *_same_host(self.guest)) as driver:
+                with browser(self.guest.user_agent, *_same_host(self.guest), logged=True) as driver:
+                    reader = ListReader(driver, self.guest, self.ask, self.wait)
                     self.drivers.append(driver)
+                    self.wires.append(reader.wire)
                     try:
                         while not self.over.is_set() and not self.is_enough():
                             if not url:
                                 url, deaths = waiting.get_nowait(), 0
-                            self.read_to_end(driver, url)
+                            self.read_to_end(reader, url)
                             url = ""
                         return
                     except BrowserDiedError as error:
@@ -197,21 +192,22 @@ class _Search:
             self.problem = self.problem or error
             self.over.set()
 
-    def read_to_end(self, driver: Chrome, url: str) -> None:
+    def read_to_end(self, reader: ListReader, url: str) -> None:
         """Read a list from where we are to its end; note where and why it is left."""
         one = self.lists[url]
         while one.following and not self.over.is_set():
+            whole = self.guest.whole(one.following)
             if one.following in one.seen or len(one.seen) >= PAGES_A_LIST:
-                whole = self.guest.whole(one.following)
                 one.gave_up = f"The list goes round in a circle or has no end: {whole}."
                 return
-            if spent := self.spent():
-                one.gave_up = f"The list {url} was not read to its end: {spent}."
-                return
             try:
-                page = read_list(driver, self.guest, self.guest.whole(one.following))
+                page = reader.read(whole)
             except BrowserDiedError:
                 raise
+            except EnoughError as error:
+                self.enough = self.enough or str(error)
+                one.gave_up = f"The list {url} was not read to its end: {error}."
+                return
             except CollectError as error:
                 one.gave_up = str(error)
                 return
@@ -226,15 +222,31 @@ class _Search:
             with self.guard:
                 self.note(one, fact)
 
-    def spent(self) -> str:
-        """Return which budget is spent, "" while none is; count a page that is asked for."""
+    def ask(self) -> None:
+        """Count a page that is asked for; raise EnoughError when none may be any more."""
         with self.guard:
-            if self.asked >= self.max_pages:
-                return f"the budget of {self.max_pages:,} pages (max_pages) is spent"
-            if time.monotonic() - self.began >= self.max_minutes * 60:
-                return f"the budget of {self.max_minutes:g} minutes (max_minutes) is spent"
+            if why := self.enough or self.budget.why_spent(self.spent()):
+                raise EnoughError(why)
             self.asked += 1
-            return ""
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not beyond the budget, and not when the search is stopped."""
+        minutes = self.budget.max_minutes
+        if seconds and self.spent().minutes + seconds / 60 > minutes:
+            raise EnoughError(
+                f"the budget of {minutes:g} minutes (max_minutes) has no room for a pause of "
+                f"{seconds:,.0f} s"
+            )
+        if self.over.wait(seconds):
+            raise EnoughError("it was stopped")
+
+    @property
+    def ended(self) -> str:
+        return f"The search ended early: {self.enough}." if self.enough else ""
+
+    def spent(self) -> Spent:
+        megabytes = sum(wire.bytes for wire in list(self.wires)) / 1e6
+        return Spent(self.asked, megabytes, (time.monotonic() - self.began) / 60)
 
     def is_enough(self) -> bool:
         """Tell whether the lists that are finished, from the first on, hold max_companies."""
@@ -254,7 +266,7 @@ class _Search:
         done = sum(not one.following or bool(one.gave_up) for one in self.lists.values())
         facts = [f"{companies:,} found", f"{done} of {len(self.lists)} lists"]
         if last:
-            facts.append(f"{self.pages:,} pages")
+            facts += [f"{self.pages:,} pages", f"{self.spent().megabytes:.1f} MB"]
         if self.kept_pages:
             facts.append(f"{self.kept_pages:,} of the pages from a run that was cut off")
         progress.show(*facts, last=last)
@@ -269,9 +281,12 @@ class _Search:
                 places.setdefault(self.guest.whole(url), (row.category, row.sub_category))
         whole = len(visited) - len(given_up)
         if whole < min_coverage * len(visited):
+            why = next((why for why in given_up if self.enough in why), given_up[0])
+            kept = " What was read is kept: the same call goes on from there."
             raise CollectError(
                 f"Only {whole} of {len(visited)} lists of companies could be read to their end, "
-                f"and min_coverage asks for {min_coverage:.0%}. {given_up[0]}"
+                f"and min_coverage asks for {min_coverage:.0%}. {why}"
+                + (kept if self.journal else "")
             )
         rows = [(*place, url) for url, place in places.items()][: self.max_companies or None]
         if not rows:
@@ -279,53 +294,26 @@ class _Search:
                 f"No company was found on {self.guest.url}. {' '.join(given_up[:1])}"
             )
         table = pd.DataFrame(rows, columns=["category", "sub_category", "company_url"])
-        return CompaniesFound(table, self.pages, self.kept_pages, given_up=given_up)
+        return CompaniesFound(
+            table,
+            self.told(),
+            self.pages,
+            self.kept_pages,
+            given_up=given_up,
+            ended=self.ended,
+            spent=self.spent(),
+        )
 
-
-def read_list(driver: Chrome, guest: Guest, url: str) -> CompanyList:
-    """Open one page of a list, wait until it is drawn, and read it; try again when it is not."""
-    if not guest.allowed(url):
-        raise CollectError(f"The robots.txt of {guest.host} forbids {url}.")
-    if urlsplit(url).hostname != guest.host:
-        raise CollectError(f"The list leads to another host, {url}: we did not go.")
-    kept = guest.pages.get(url)
-    if kept is not None:
-        return guest.layout.company_list(kept, url)
-    drawn = expected_conditions.presence_of_element_located(
-        (By.CSS_SELECTOR, guest.layout.companies_drawn)
-    )
-    problem = f"was not drawn: nothing on it matches {guest.layout.companies_drawn}"
-    for tries in range(1, TRIES + 1):
-        try:
-            driver.get(url)
-            time.sleep(guest.pause)
-            status, size = driver.execute_script(ANSWER)
-            if size > LARGEST_PAGE_BYTES:
-                raise CollectError(f"The list {url} is larger than we take: refused.")
-            if status in BUSY:
-                problem = f"answered {status}"
-                # A browser does not tell Retry-After: we wait for longer than most ask for.
-                time.sleep(own_pause(tries) if guest.is_local else 30 * tries)
-                continue
-            if status >= 400:
-                raise CollectError(f"The list {url} answered {status}.")
-            WebDriverWait(driver, WAIT_SECONDS, poll_frequency=POLL_SECONDS).until(drawn)
-            html, here = driver.page_source, driver.current_url
-            page = guest.layout.company_list(html, here)
-            guest.pages.put(url, html)
-            return page
-        except TimeoutException:
-            continue
-        except LayoutError as error:
-            raise CollectError(f"{error}") from error
-        except WebDriverException as error:
-            reason = (error.msg or "no reason given").splitlines()[0]
-            if "net::ERR" in reason:
-                raise CollectError(f"The browser could not open {url}: {reason}.") from error
-            raise BrowserDiedError(f"The browser could not open {url}: {reason}.") from error
-        except HTTPError as error:  # between Selenium and the driver
-            raise BrowserDiedError(f"The browser's driver ended before it read {url}.") from error
-    raise CollectError(f"The list {url} {problem}, after {TRIES} tries.")
+    def told(self) -> pd.DataFrame:
+        """Return a row for each list: what came of it, and why not more."""
+        rows = []
+        for row in self.rows:
+            one = self.lists[row.url]
+            whole = not one.following and not one.gave_up
+            why = one.gave_up or ("" if whole else "Enough companies were found without it.")
+            came = [len(one.seen), len(set(one.urls)), whole, why]
+            rows.append([row.category, row.sub_category, row.url, *came])
+        return pd.DataFrame(rows, columns=LIST_COLUMNS)
 
 
 def _same_host(guest: Guest) -> list[str]:

@@ -1,4 +1,4 @@
-"""What one crawl may ask for: pages of one host, so many of them, so many megabytes and minutes.
+"""What one crawl may ask for: pages of one host, and of these no more than its budget.
 
 Scrapy's own limits count what came back, and let go on what is under way; these count what is asked
 for, so that ten pages are ten. And Scrapy's filter of hosts lets pass what was asked for twice,
@@ -12,13 +12,15 @@ from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import IgnoreRequest
 
+from starwise.collect.budget import Spent
+
 
 class SpentError(IgnoreRequest):
-    """The budget is spent; the message says which."""
+    """Nothing more is asked for, because the budget is spent; the message says which."""
 
 
 class Limits:
-    """Lets requests to the site pass until a budget is spent.
+    """Lets requests to the site pass until the budget is spent.
 
     Retries count; pages of the cache do not, because they are answered before.
     """
@@ -26,9 +28,8 @@ class Limits:
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
         self.site = crawler.settings.get("STARWISE_SITE")
-        self.max_pages = crawler.settings.getint("STARWISE_MAX_PAGES")
-        self.max_megabytes = crawler.settings.getfloat("STARWISE_MAX_MEGABYTES")
-        self.max_minutes = crawler.settings.getfloat("STARWISE_MAX_MINUTES")
+        self.budget = crawler.settings.get("STARWISE_BUDGET")
+        self.before = crawler.settings.get("STARWISE_SPENT")  # in the same run, by the browser
         self.began = time.monotonic()
         self.asked = 0
 
@@ -39,16 +40,14 @@ class Limits:
     def process_request(self, request: Request, **_) -> None:
         if urlsplit(request.url).netloc != self.site:
             raise IgnoreRequest("led to another host, where we did not go")
-        if spent := self._spent():
-            raise SpentError(spent)
+        if why := self.budget.why_spent(self._spent()):
+            raise SpentError(why)
         self.asked += 1
 
-    def _spent(self) -> str:
-        megabytes = self.crawler.stats.get_value("downloader/response_bytes", 0) / 1e6
-        if self.asked >= self.max_pages:
-            return f"the budget of {self.max_pages:,} pages (max_pages) is spent"
-        if megabytes >= self.max_megabytes:
-            return f"the budget of {self.max_megabytes:g} MB (max_megabytes) is spent"
-        if time.monotonic() - self.began >= self.max_minutes * 60:
-            return f"the budget of {self.max_minutes:g} minutes (max_minutes) is spent"
-        return ""
+    def _spent(self) -> Spent:
+        came = self.crawler.stats.get_value("downloader/response_bytes", 0)
+        return Spent(
+            self.before.pages + self.asked,
+            self.before.megabytes + came / 1e6,
+            self.before.minutes + (time.monotonic() - self.began) / 60,
+        )

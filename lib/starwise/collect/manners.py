@@ -38,9 +38,8 @@ def settings_for(orders: Orders) -> dict[str, object]:
         "STARWISE_ROBOTS": orders.robots,
         "STARWISE_CACHE": orders.cache,
         "STARWISE_HOLD_ALL": not orders.local,
-        "STARWISE_MAX_PAGES": orders.max_pages,
-        "STARWISE_MAX_MEGABYTES": orders.max_megabytes,
-        "STARWISE_MAX_MINUTES": orders.max_minutes,
+        "STARWISE_BUDGET": orders.budget,
+        "STARWISE_SPENT": orders.spent,
         "LOG_LEVEL": "WARNING",
         "TELNETCONSOLE_ENABLED": False,
     }

@@ -1,6 +1,9 @@
 """What one crawl is to do: written by the notebook's kernel, read by the spider's process."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+
+from starwise.collect.budget import Budget, Spent
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,18 @@ class Orders:
     local: bool
     pause: float  # seconds between two pages, at least
     concurrency: int
-    max_pages: int  # budgets of this crawl: pages asked for, ...
-    max_megabytes: float
-    max_minutes: float
+    budget: Budget
+    spent: Spent  # of the budget, before this crawl
     cache: str = ""  # folder of pages that were read already
     queue: str = ""  # address of a Redis that holds the queue of several crawlers
+
+    def to_line(self) -> str:
+        """Return the orders as one line of JSON."""
+        return json.dumps(asdict(self)) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> "Orders":
+        """Return the orders that `to_line` wrote."""
+        told = json.loads(line)
+        told |= {"budget": Budget(**told["budget"]), "spent": Spent(**told["spent"])}
+        return cls(**told)

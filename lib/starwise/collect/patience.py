@@ -11,27 +11,34 @@ from scrapy import Request
 from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.http import Response
 
-from starwise.collect.waits import LONGEST_WAIT_SECONDS, own_pause, wanted_pause
+from starwise.collect.limits import SpentError
+from starwise.collect.waits import BUSY, LONGEST_WAIT_SECONDS, own_pause, too_long, wanted_pause
 
 
 class PatientRetry(RetryMiddleware):
     """Retries after a pause: as long as Retry-After says, else a little longer each time.
 
-    Elsewhere than on this machine a Retry-After holds back every other page of the site too.
+    Elsewhere than on this machine a Retry-After holds back every other page of the site too, and
+    one that is longer than we wait ends the crawl.
     """
 
     def __init__(self, settings) -> None:
         super().__init__(settings)
         self.holds_all = settings.getbool("STARWISE_HOLD_ALL")
         self.quiet_until = 0.0  # time.monotonic() before which nothing is asked for
+        self.sent_away = ""  # why nothing is asked for any more
 
     async def process_request(self, request: Request, **_) -> None:
         while (left := self.quiet_until - time.monotonic()) > 0:
             await asyncio.sleep(left)
+        if self.sent_away:
+            raise SpentError(self.sent_away)
 
     async def process_response(self, request: Request, response: Response, **_):
         asked = wanted_pause(response.headers.get("Retry-After", b"").decode("latin-1"))
         if asked > LONGEST_WAIT_SECONDS:
+            if self.holds_all and response.status in BUSY:
+                self.sent_away = too_long(response.url, response.status, asked)
             return response
         answer = super().process_response(request, response)
         if isinstance(answer, Request):

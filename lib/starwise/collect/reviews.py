@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from starwise.collect.budget import NOTHING, USUAL, Budget, Spent
+from starwise.collect.coverage import write_coverage
 from starwise.collect.errors import CollectError
 from starwise.collect.gather import COLUMNS, CompanyCoverage, Languages, gather
 from starwise.collect.guest import Guest
@@ -24,9 +26,7 @@ from starwise.collect.progress import Progress, say
 from starwise.collect.tally import Tally
 from starwise.paths import whole_file
 
-BUDGETS = {"max_pages": 100_000, "max_megabytes": 10_000, "max_minutes": 120}
-
-__all__ = ["BUDGETS", "COLUMNS", "Collected", "collect_reviews", "read_reviews"]
+__all__ = ["COLUMNS", "Collected", "collect_reviews", "read_reviews"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,12 @@ def collect_reviews(
     path: Path,
     concurrency: int = 32,
     min_coverage: float = 0.95,
-    max_pages: int = 100_000,
-    max_minutes: float = 120,
+    max_pages: int = USUAL.max_pages,
+    max_minutes: float = USUAL.max_minutes,
     tell: Callable[[str], None] = say,
-    max_megabytes: float = 10_000,
+    max_megabytes: float = USUAL.max_megabytes,
     language: str = "",
+    spent: Spent = NOTHING,
 ) -> Collected:
     """Read all reviews of `companies` (column company_url) into the CSV file `path`.
 
@@ -58,7 +59,9 @@ def collect_reviews(
     with the same site and companies goes on from there; `path` itself is written whole at the end,
     in the order of the companies and their pages. `language` ("en") keeps the reviews in that
     language and those too short to tell, "" keeps all. What came of each company is also written
-    to coverage.json beside `path`.
+    to coverage.json beside `path`. `max_pages`, `max_megabytes` and `max_minutes` are a budget;
+    `spent` is what the browser has taken of it. After a budget is spent the next run goes on from
+    there too.
 
     Raises CollectError, and leaves `path` as it was, when the share of the announced reviews that
     were seen is below `min_coverage` (0 to 1); what was read stays for the next run.
@@ -71,9 +74,8 @@ def collect_reviews(
         urls,
         part,
         concurrency=concurrency,
-        max_pages=max_pages,
-        max_megabytes=max_megabytes,
-        max_minutes=max_minutes,
+        budget=Budget(max_pages, max_megabytes, max_minutes),
+        spent=spent,
     )
     progress = Progress("reviews", tell)
     languages = Languages(part)
@@ -96,7 +98,12 @@ def part_of(path: Path | str) -> Path:
 
 
 def orders_for(
-    guest: Guest, urls: list[str], part: Path, concurrency: int = 32, **budgets: float
+    guest: Guest,
+    urls: list[str],
+    part: Path,
+    concurrency: int = 32,
+    budget: Budget = USUAL,
+    spent: Spent = NOTHING,
 ) -> Orders:
     """Return the orders of a crawl of these companies into the journal `part`."""
     relative = [guest.relative(url) for url in urls]
@@ -119,7 +126,8 @@ def orders_for(
         pause=guest.pause,
         cache=str(guest.cache or ""),
         concurrency=concurrency,
-        **budgets,
+        budget=budget,
+        spent=spent,
     )
 
 
@@ -140,12 +148,19 @@ def finish(
             found = gather(part, temporary, guest, urls, language, languages)
             coverage = coverage_of(found)
             enough = coverage >= min_coverage
-            _write_coverage(path.with_name("coverage.json"), found, coverage, enough, tally)
+            write_coverage(
+                path,
+                coverage=round(coverage, 4),
+                enough=enough,
+                ended_early=tally.ended,
+                companies=[asdict(one) for one in found],
+            )
             if not enough:
                 raise CollectError(_too_little(found, coverage, min_coverage, tally))
     except OSError as error:
         raise CollectError(f"{path} cannot be written: {error.strerror}.") from error
-    part.unlink(missing_ok=True)
+    if not tally.ended:
+        part.unlink(missing_ok=True)
     table = pd.DataFrame([asdict(one) for one in found])
     table["why"] = table["why"].str.join("; ")
     return Collected(int(table["kept"].sum()), coverage, seconds, tally, table)
@@ -186,7 +201,7 @@ def spider(orders: Orders) -> Iterator[Iterator[Tally]]:
             start_new_session=True,
         )
         try:
-            process.stdin.write(json.dumps(asdict(orders)) + "\n")
+            process.stdin.write(orders.to_line())
             process.stdin.flush()
             yield _tallies(process, complaints)
         finally:
@@ -218,19 +233,6 @@ def show(progress: Progress, tally: Tally, last: bool = False) -> None:
     if tally.given_up:
         facts.append(f"{tally.given_up:,} given up")
     progress.show(*facts, last=last)
-
-
-def _write_coverage(
-    path: Path, companies: list[CompanyCoverage], coverage: float, enough: bool, tally: Tally
-) -> None:
-    report = {
-        "coverage": round(coverage, 4),
-        "enough": enough,
-        "ended_early": tally.ended,
-        "companies": [asdict(one) for one in companies],
-    }
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _too_little(

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from starwise.collect.budget import Budget
 from starwise.collect.errors import CollectError
 from starwise.collect.guest import Guest
 from starwise.collect.journal import Journal, head_of, key_of
 from starwise.collect.orders import Orders
 from starwise.collect.progress import Progress, say
 from starwise.collect.reviews import (
-    BUDGETS,
     Collected,
     collect_reviews,
     orders_for,
@@ -85,7 +85,7 @@ def join(
 
 def _orders(guest: Guest, companies: pd.DataFrame, path: Path, **budgets: float) -> Orders:
     urls = companies["company_url"].drop_duplicates().tolist()
-    return orders_for(guest, urls, part_of(path), **(BUDGETS | budgets))
+    return orders_for(guest, urls, part_of(path), budget=Budget(**budgets))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -216,7 +216,7 @@ class ReviewSpider(scrapy.Spider):
 
 def main() -> None:
     """Crawl as ordered on standard input; tell the tally as JSON lines on standard output."""
-    orders = Orders(**json.loads(sys.stdin.readline()))
+    orders = Orders.from_line(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tally = Tally()
     with Journal(orders.journal, orders.of) as journal:

@@ -2,6 +2,7 @@
 
 import email.utils
 import time
+from urllib.parse import urlsplit
 
 LONGEST_WAIT_SECONDS = 120  # what a Retry-After may ask for; beyond it the page is given up
 FIRST_PAUSE_SECONDS = 0.25  # doubled at each further try
@@ -14,6 +15,14 @@ def wanted_pause(retry_after: str) -> float:
         return float(retry_after)
     moment = email.utils.parsedate_tz(retry_after)
     return max(0.0, email.utils.mktime_tz(moment) - time.time()) if moment else 0.0
+
+
+def too_long(url: str, status: int, seconds: float) -> str:
+    """Say that a site wants to be left alone for longer than we wait."""
+    return (
+        f"{urlsplit(url).hostname} answered {status} to {url} and asks us to come back in "
+        f"{seconds:,.0f} s, and we wait for {LONGEST_WAIT_SECONDS} s at most"
+    )
 
 
 def own_pause(tries: int) -> float:

@@ -71,7 +71,7 @@ def write_card(
             "`label_quality` says how well each label fits (1: surely, 0: surely not).",
             *(["## Further facts", _bullets(notes)] if notes else []),
             "## Parameters",
-            _bullets(parameters),
+            _bullets({f"`{name}`": value for name, value in parameters.items()}),
         ]
     )
     with whole_file(path) as temporary:
@@ -126,12 +126,12 @@ def _listed(counts: pd.Series) -> str:
 
 
 def _bullets(entries: Mapping[str, Any]) -> str:
-    lines = (f"- {_plain(str(name))}: {_plain(str(value))}" for name, value in entries.items())
+    lines = (f"- {name}: {_plain(str(value))}" for name, value in entries.items())
     return "\n".join(lines)
 
 
 def _plain(text: str) -> str:
     """Return text, perhaps of a file's name or a language tag, that Markdown takes for text."""
-    for sign in "\\`*_{}[]<>|#":
+    for sign in "\\`*_{}[]<>|#$":
         text = text.replace(sign, "\\" + sign)
     return " ".join(text.split())

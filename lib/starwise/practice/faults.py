@@ -8,9 +8,11 @@ when it is asked for again.
 """
 
 import asyncio
+import email.utils
 import hashlib
 import json
 import re
+import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -26,12 +28,15 @@ HUGE_BYTES = 50_000_000
 # How often each fault strikes an address before the page is served (0: for ever).
 STRIKES = {
     "429": 1,  # too many requests: come back in two seconds
+    "429-date": 1,  # the same, saying when as a date
+    "503": 1,  # unavailable: come back in two seconds
     "429-long": 0,  # too many requests: come back in an hour
     "403": 0,  # forbidden
     "500": 2,  # a server error that passes
     "500-always": 0,
     "drop": 1,  # the connection is closed without an answer
     "cut": 1,  # the page ends in the middle
+    "cut-always": 0,
     "silence": 1,  # headers, and then nothing
     "empty": 0,  # a page without any content
     "malformed": 0,  # markup that closes nothing and means nothing
@@ -103,7 +108,7 @@ class _Misbehaving:
         if kind == "drop":
             # ASGI has no way to hang up: reach through uvicorn's request to its connection.
             return receive.__self__.transport.abort()
-        if kind in ("cut", "silence"):
+        if kind in ("cut", "cut-always", "silence"):
             return await self._break_off(kind, scope, receive, send)
         if kind == "endless":
             return await self._endless(scope, receive, send)
@@ -215,8 +220,15 @@ def _spoil_cards(body: str, scope: Scope) -> str:
     return "".join(cards)
 
 
+def _date_in(seconds: int) -> str:
+    """Return the date of a moment to come, as HTTP writes it: without parts of a second."""
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
 _ANSWERS = {
     "429": lambda: PlainTextResponse("Too many requests", 429, {"Retry-After": "2"}),
+    "429-date": lambda: PlainTextResponse("Too many", 429, {"Retry-After": _date_in(seconds=3)}),
+    "503": lambda: PlainTextResponse("Not now", 503, {"Retry-After": "2"}),
     "429-long": lambda: PlainTextResponse("Too many", 429, {"Retry-After": "3600"}),
     "403": lambda: PlainTextResponse("Not for you", 403),
     "malformed": lambda: _html("<html><body <<div class='><b>&nosuch;&#xFFFFFF;</p></i>" * 9),

@@ -70,7 +70,7 @@ function render({ model, el }) {
     count.textContent = `${shown.done} of ${shown.total} labelled`;
     agreement.textContent = shown.agreement
       ? `agrees with the stars ${shown.agreement}` + (shown.kappa ? `, kappa ${shown.kappa}` : "")
-      : "the stars stay hidden until you have chosen";
+      : "stars hidden until you choose";
     fill.style.width = `${shown.total ? (100 * shown.done) / shown.total : 0}%`;
     company.textContent = shown.company;
     text.textContent = shown.id

@@ -1,0 +1,41 @@
+"""One notebook as a batch run does it, kernel and all, watched from outside.
+
+took, peak = run_step(2, outputs, "--corpus", "reviews.parquet")     # seconds, bytes
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+
+def run_step(number: int, outputs: Path, *options: str) -> tuple[float, int]:
+    """Run a notebook alone; return its seconds, and the most bytes that its processes held.
+
+    What several processes share (a library, a browser's code) counts for each of them.
+    """
+    command = ["-P", "-m", "starwise", "run", "--from", str(number), "--to", str(number)]
+    process = subprocess.Popen(
+        [sys.executable, *command, *options],
+        env={**os.environ, "STARWISE_OUTPUTS": str(outputs)},
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
+    start, peak = time.perf_counter(), 0
+    watched = psutil.Process(process.pid)
+    while process.poll() is None:
+        peak = max(peak, sum(map(_resident, [watched, *watched.children(recursive=True)])))
+        time.sleep(0.05)
+    if process.returncode:
+        raise RuntimeError(f"notebook {number:02} failed; its copy is in {outputs}/notebooks")
+    return time.perf_counter() - start, peak
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return process.memory_info().rss
+    except psutil.Error:  # it has just ended
+        return 0
