@@ -205,7 +205,8 @@ def test_a_lost_connection_is_said_and_mended_with_what_was_typed_meanwhile(serv
 # What one visitor does five times over, all by itself: write, choose, submit, go on. Waiting for
 # changes of the page and not for a clock, which stands almost still in a tab that nobody looks at.
 SESSION = """
-    const session = arguments[0], sent = (window.sent = []), $ = (one) => document.querySelector(one);
+    const session = arguments[0], sent = (window.sent = []);
+    const $ = (one) => document.querySelector(one);
     const when = (holds) => new Promise((go) => {
       const look = () => holds() && (watch.disconnect(), go());
       const watch = new MutationObserver(look);
@@ -221,7 +222,7 @@ SESSION = """
         $("textarea").value = text;
         $("textarea").dispatchEvent(new InputEvent("input", { bubbles: true }));
         $(`[aria-label='${named(stars)}']`).click();
-        await when(() => !$(".sw-primary").disabled && $(".sw-caption").textContent.includes("Your"));
+        await when(() => !$(".sw-primary").disabled && $(".sw-chosen"));
         press("Submit");
         await when(() => $(".sw-notice.sw-saved"));
         sent.push([$("h1 em").textContent, text, stars]);
