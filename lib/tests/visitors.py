@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -31,6 +32,7 @@ class Served:
     page: str
     api: str
     data: Path
+    said: str  # on its standard output when it had started
 
     def rows(self) -> list:
         # By its socket, and not as one more process that wants the server to stay.
@@ -62,8 +64,8 @@ def _said(process: psutil.Process, word: str) -> bool:
 
 
 @contextmanager
-def dashboard(outputs: Path, **settings: str) -> Iterator[Served]:
-    """Run `starwise dashboard` on free ports with a new database."""
+def dashboard(outputs: Path, log: IO[str] | None = None, **settings: str) -> Iterator[Served]:
+    """Run `starwise dashboard` on free ports with a new database; `log` takes its stderr."""
     data = Path(tempfile.mkdtemp(prefix="starwise-served-", dir="/tmp"))
     environment = {
         name: value
@@ -74,18 +76,19 @@ def dashboard(outputs: Path, **settings: str) -> Iterator[Served]:
         [sys.executable, "-m", "starwise", "dashboard", "--port=0", "--api-port=0"],
         env=environment | {"STARWISE_DATA": str(data), "STARWISE_OUTPUTS": str(outputs)} | settings,
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
     try:
         said = ""
-        while "The service is at" not in said:
+        while "Ctrl-C stops both." not in said:
             line = process.stdout.readline()
             assert line, f"the dashboard did not start: {said}"
             said += line
         page, api = (
             re.search(rf"{what} at +(\S+)", said)[1] for what in ("dashboard is", "service is")
         )
-        yield Served(process, page, api, data)
+        yield Served(process, page, api, data, said)
     finally:
         if process.poll() is None:
             process.terminate()
