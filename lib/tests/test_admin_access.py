@@ -8,8 +8,7 @@ from uuid import UUID
 import pytest
 from selenium.webdriver.common.by import By
 from services import running_service, until
-from test_page_access import resize, violations
-from visitors import tab
+from visitors import resize, tab, violations
 
 from starwise.admin.pages import COOKIE
 from starwise.store import StoredReview

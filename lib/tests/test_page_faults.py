@@ -23,6 +23,7 @@ from visitors import (
     dashboard,
     is_open,
     notice,
+    resize,
     score,
     shown,
     stars,
@@ -127,7 +128,14 @@ def test_a_killed_kernel_is_said_and_the_draft_comes_back_with_the_reload(served
     for process in served.kernels():
         if any(kernel in word for word in process.cmdline()) or kernel in _open_files(process):
             process.kill()
+    resize(page, 360)
+    page.execute_script("scrollTo(0, 0)")
     until(lambda: "disconnected" in notice(page))
+    place = page.execute_script(
+        "const box = document.querySelector('.sw-notice').getBoundingClientRect();"
+        "return [box.top, box.bottom, innerHeight]"
+    )
+    assert 0 < place[0] < place[1] <= place[2], "in sight, also at the top of a phone's page"
     assert box(page).get_attribute("value") == words and not button(page, "Submit").is_enabled()
     button(page, "Reload the page").click()
     until(lambda: not page.find_elements(By.CSS_SELECTOR, ".sw-notice.sw-failed"))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +23,8 @@ from sqlalchemy import create_engine, text
 
 from starwise.collect.browser import browser
 from starwise.postgres import EmbeddedPostgres
+
+AXE = files("axe_core_python") / "axe.min.js"
 
 
 @dataclass
@@ -207,3 +210,30 @@ def submit(driver: WebDriver) -> None:
 
 def brand(driver: WebDriver) -> str:
     return re.fullmatch(r"What do you think of (.+)\?", shown(driver, "h1"))[1]
+
+
+def resize(page, width: int, scheme: str = "light") -> None:
+    """Give the open page a width in pixels and a colour scheme."""
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},  # no colour on its way to another
+    ]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def violations(page) -> list[str]:
+    """Return what axe-core finds serious or critical on the open page, in words."""
+    page.execute_script(AXE.read_text("utf-8"))
+    found = page.execute_async_script(
+        "const done = arguments[0]; axe.run().then((result) => done(result.violations))"
+    )
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
