@@ -346,6 +346,7 @@ make_env() {
     rm -f "$draft"
     say "Made .env with a password and an administrator's token. Keep it to yourself; next:"
     say "  docker compose up --detach"
+    say "  docker compose --profile admin up --detach   # the administrator's page"
 }
 
 # ---- What was asked ---------------------------------------------------------------------------

@@ -25,6 +25,13 @@ _SHAPES = (
     '<path d="M0 20Q0 0 20 0H64V44Q64 64 44 64H0Z" fill="{0}"/>',
 )
 
+_SIZES = {1: 30, 2: 23}  # font size by the count of letters
+_ROOM = 40  # for the letters, where the narrowest shape is 46 wide
+# Of letters in font sizes, as the widest usual bold serif (DejaVu Serif) has them; no script has
+# wider capitals than Cyrillic's.
+_WIDTHS = {"IJ": 0.5, "ABCDEFGKLOPQRSTUVXYZ0123456789": 0.87, "HN": 0.95, "MW": 1.15}
+_WIDEST = 1.35
+
 
 def monogram(name: str) -> str:
     """Return a 64 x 64 SVG with the initials of `name`; the same name gives the same drawing."""
@@ -32,11 +39,27 @@ def monogram(name: str) -> str:
     digest = hashlib.sha256(name.encode()).digest()
     ground, ink = _COLOURS[digest[0] % len(_COLOURS)]
     shape = _SHAPES[digest[1] % len(_SHAPES)].format(ground)
-    words = [word for word in name.replace("&", " ").split() if word[0].isalnum()] or ["?"]
-    initials = (words[0][0] + (words[1][0] if len(words) > 1 else "")).upper()
+    letters = initials(name)
+    size = letter_size(letters)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" role="img" '
         f'aria-label="{escape(name, {chr(34): "&quot;"})}">{shape}'
-        f'<text x="32" y="41" text-anchor="middle" font-family="Georgia,serif" font-size="26" '
-        f'font-weight="bold" fill="{ink}">{escape(initials)}</text></svg>'
+        f'<text x="32" y="{32 + 0.35 * size:.1f}" text-anchor="middle" font-family="Georgia,serif" '
+        f'font-size="{size:.1f}" font-weight="bold" fill="{ink}">{escape(letters)}</text></svg>'
     )
+
+
+def initials(name: str) -> str:
+    """Return the first letters or digits of the first two words that have any; else "?"."""
+    words = ("".join(filter(str.isalnum, word)) for word in name.replace("&", " ").split())
+    # Not all of upper(): the capital of one letter may be two, as that of ß is.
+    return "".join(word[0].upper()[0] for word in words if word)[:2] or "?"
+
+
+def letter_size(letters: str) -> float:
+    """Return the font size that suits their count and keeps them off the frame."""
+    return min(_SIZES[len(letters)], _ROOM / sum(map(_width, letters)))
+
+
+def _width(letter: str) -> float:
+    return next((width for some, width in _WIDTHS.items() if letter in some), _WIDEST)

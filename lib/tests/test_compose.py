@@ -102,8 +102,9 @@ def test_the_file_holds_no_secret_and_gives_each_to_who_needs_it(project, env):
     services = read_compose(project / "compose.yaml", env)["services"]
     told = {name: str(service) for name, service in services.items()}
     knows = {name for name, words in told.items() if env["STARWISE_DB_PASSWORD"] in words}
-    assert knows == {"db", "api"}
-    assert {name for name, words in told.items() if env["STARWISE_ADMIN_TOKEN"] in words} == {"api"}
+    assert knows == {"db", "api", "admin"}
+    knows = {name for name, words in told.items() if env["STARWISE_ADMIN_TOKEN"] in words}
+    assert knows == {"api", "admin"}
 
 
 def test_only_the_dashboards_port_is_published_and_to_this_machine_only(project, env):
@@ -113,6 +114,8 @@ def test_only_the_dashboards_port_is_published_and_to_this_machine_only(project,
     published = {name: services[name]["ports"] for name in started if "ports" in services[name]}
     assert published == {"dashboard": ["127.0.0.1:8866:8866"]}
     assert services["batch"]["profiles"] == ["batch"]
+    assert services["admin"]["profiles"] == ["admin"]
+    assert services["admin"]["ports"] == ["127.0.0.1:8000:8000"]
     assert "dashboard" not in str(services["db"]["networks"] + services["batch"]["networks"])
     assert not {"store"} & {*services["dashboard"]["networks"], *services["proxy"]["networks"]}
 

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 
+import nbformat
 import pytest
 import uvicorn
 from doubles import WordScorer
@@ -362,6 +363,16 @@ def test_the_page_stays_light_when_a_service_is_given():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+def test_its_notebook_has_ten_short_cells_and_a_live_scorer_of_five_lines(project):
+    cells = nbformat.read(project / "notebooks" / "05_dashboard.ipynb", 4).cells
+    codes = [cell.source.splitlines() for cell in cells if cell.cell_type == "code"]
+    assert len(codes) <= 10 and max(map(len, codes)) <= 20
+    (toy,) = (lines for lines in codes if "dlink" in "".join(lines))
+    assert len(toy) == 5
+    (shown,) = (cell for cell in cells if "dashboard" in cell.metadata.get("tags", ()))
+    assert len(shown.source.split("\n\n")) == 2, "an import and a call"
 
 
 def test_the_page_opens_without_outputs_model_or_service(own_outputs):

@@ -1,40 +1,12 @@
 """The page is for everybody: small screens, keyboards, screen readers, and both colour schemes."""
 
-from importlib.resources import files
-
 import pytest
 from selenium.webdriver.common.by import By
-from visitors import button, notice, score, shown, stars, submit, until, write
+from visitors import button, notice, resize, score, shown, stars, submit, until, violations, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-AXE = files("axe_core_python") / "axe.min.js"
 WIDTHS = (320, 768, 1440)
-
-
-def resize(page, width: int, scheme: str = "light") -> None:
-    page.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-    )
-    features = [
-        {"name": "prefers-color-scheme", "value": scheme},
-        {"name": "prefers-reduced-motion", "value": "reduce"},  # no colour on its way to another
-    ]
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
-def violations(page) -> list[str]:
-    page.execute_script(AXE.read_text("utf-8"))
-    found = page.execute_async_script(
-        "const done = arguments[0]; axe.run().then((result) => done(result.violations))"
-    )
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -64,6 +36,23 @@ def test_every_control_is_visible_named_and_large_enough_on_a_small_phone(page):
         assert place["x"] >= 0 and place["x"] + place["width"] <= 320
         if control.tag_name == "button":
             assert place["height"] >= 32 and place["width"] >= 32
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_on_the_page_lies_over_anything_else(page, width):
+    resize(page, width)
+    parts = ".sw-brand, textarea, .sw-examples, .sw-marks li, .sw-gauge, .sw-stars, .sw-actions"
+    for words in ("", "Lovely people, but it arrived broken and late. Never again!"):
+        write(page, words)
+        marked = ".sw-marks li" if words else ".sw-marks.sw-none"
+        until(lambda one=marked: page.find_elements(By.CSS_SELECTOR, one))
+        found = page.find_elements(By.CSS_SELECTOR, parts)
+        places = [part.rect for part in found if part.is_displayed()]
+        for number, one in enumerate(places):
+            for other in places[number + 1 :]:
+                (left, right) = sorted((one, other), key=lambda place: place["x"])
+                beside = left["x"] + left["width"] <= right["x"] + 0.5
+                assert beside or one["y"] + one["height"] <= other["y"] + 0.5
 
 
 def test_the_words_that_count_are_told_by_more_than_colour_and_follow_the_text(page):

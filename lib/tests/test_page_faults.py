@@ -23,6 +23,7 @@ from visitors import (
     dashboard,
     is_open,
     notice,
+    resize,
     score,
     shown,
     stars,
@@ -127,7 +128,14 @@ def test_a_killed_kernel_is_said_and_the_draft_comes_back_with_the_reload(served
     for process in served.kernels():
         if any(kernel in word for word in process.cmdline()) or kernel in _open_files(process):
             process.kill()
+    resize(page, 360)
+    page.execute_script("scrollTo(0, 0)")
     until(lambda: "disconnected" in notice(page))
+    place = page.execute_script(
+        "const box = document.querySelector('.sw-notice').getBoundingClientRect();"
+        "return [box.top, box.bottom, innerHeight]"
+    )
+    assert 0 < place[0] < place[1] <= place[2], "in sight, also at the top of a phone's page"
     assert box(page).get_attribute("value") == words and not button(page, "Submit").is_enabled()
     button(page, "Reload the page").click()
     until(lambda: not page.find_elements(By.CSS_SELECTOR, ".sw-notice.sw-failed"))
@@ -200,6 +208,77 @@ def test_a_lost_connection_is_said_and_mended_with_what_was_typed_meanwhile(serv
         until(lambda: notice(page).startswith("Saved."))
         assert len(reviews_of(served, "Wonderful! Friendly people, I love it.")) == 1
     proxy.listener.close()
+
+
+# What one visitor does five times over, all by itself: write, choose, submit, go on. Waiting for
+# changes of the page and not for a clock, which stands almost still in a tab that nobody looks at.
+SESSION = """
+    const session = arguments[0], sent = (window.sent = []);
+    const $ = (one) => document.querySelector(one);
+    const when = (holds) => new Promise((go) => {
+      const look = () => holds() && (watch.disconnect(), go());
+      const watch = new MutationObserver(look);
+      watch.observe(document.body,
+        { subtree: true, childList: true, attributes: true, characterData: true });
+      look();
+    });
+    const press = (name) => [...document.querySelectorAll("button")]
+      .find((one) => one.textContent === name).click();
+    const visit = async () => {
+      for (let n = 0; n < 5; n++) {
+        const stars = 1 + (session + n) % 5, text = `Session ${session}, review ${n}: lovely.`;
+        $("textarea").value = text;
+        $("textarea").dispatchEvent(new InputEvent("input", { bubbles: true }));
+        $(`[aria-label='${named(stars)}']`).click();
+        await when(() => !$(".sw-primary").disabled && $(".sw-chosen"));
+        press("Submit");
+        await when(() => $(".sw-notice.sw-saved"));
+        sent.push([$("h1 em").textContent, text, stars]);
+        if (n < 4) {
+          press("Review another brand");
+          await when(() => $("textarea").value === "" && !$("textarea").readOnly);
+        }
+      }
+    };
+    const named = (stars) => (stars === 1 ? "1 star" : `${stars} stars`);
+    new BroadcastChannel("start").onmessage = visit;
+"""
+
+
+def test_a_hundred_submits_of_twenty_visitors_at_once_are_a_hundred_rows_of_their_own(
+    served, window
+):
+    before = {row.id for row in served.rows()}
+    with tab(window) as page:
+        tabs = []
+        for session in range(20):
+            page.switch_to.new_window("tab")
+            tabs.append(page.current_window_handle)
+            visit(page, served.page)
+            page.execute_script(SESSION, session)
+        # Nobody starts before everybody is here.
+        page.execute_script("new BroadcastChannel('start').postMessage('go')")
+        until(lambda: len(served.rows()) >= len(before) + 100, 90)
+        sent = []
+        for session, one in enumerate(tabs):
+            page.switch_to.window(one)
+            until(lambda: page.execute_script("return window.sent.length") == 5)
+            own = page.execute_script("return window.sent")
+            sent += own
+            listed = page.execute_script(
+                "return [...document.querySelectorAll('.sw-recent li')]"
+                ".map((one) => one.querySelector('p').textContent)"
+            )
+            assert listed == [f"Session {session}, review {n}: lovely." for n in range(4, -1, -1)]
+    rows = [row for row in served.rows() if row.id not in before]
+    assert len(rows) == 100
+    assert sorted([row.brand, row.review, row.rating] for row in rows) == sorted(sent)
+    for row in rows[::10]:
+        asked = json.dumps({"review": row.review}).encode()
+        header = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{served.api}/api/predict", asked, header)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert json.load(answer)["sentiment"] == pytest.approx(row.sentiment, abs=1e-5)
 
 
 STRANGE = {

@@ -173,10 +173,37 @@ def test_closed_tabs_leave_no_kernel(served, window):
     until(lambda: len(served.kernels()) <= max(before, 1), 60)
 
 
+def test_an_operator_reads_where_everything_is_and_in_the_log_only_what_matters(tmp_path, window):
+    token = "a long random word"
+    with (
+        open(tmp_path / "log", "w+") as errors,
+        dashboard(tmp_path, errors, STARWISE_ADMIN_TOKEN=token) as served,
+    ):
+        assert f"The administrator's page is at {served.api}/admin" in served.said
+        with tab(window) as page:
+            page.get(served.page)
+            is_open(page)
+            page.find_element(By.TAG_NAME, "textarea").send_keys("Kind people.")
+            until(lambda: score(page) > 50)
+            button(page, "Submit").click()
+            until(lambda: notice(page).startswith("Saved."))
+            page.get(f"{served.api}/admin")
+            page.find_element(By.ID, "token").send_keys(token + "\n")
+            until(lambda: "Kind people." in shown(page, ".review .text"))
+        until(lambda: len(served.kernels()) <= 1)
+        served.process.terminate()
+        assert served.process.wait(30) == 0
+        said, log = served.said + served.process.stdout.read(), (tmp_path / "log").read_text()
+    assert token not in said + log and "Kind people" not in said + log
+    line = re.compile(r"20\S+ \S+ ((GET|POST) /\S* \d+ \d+ ms|the administrator signed in)")
+    assert [one for one in log.splitlines() if not line.fullmatch(one)] == []
+
+
 def test_sigterm_leaves_nothing(tmp_path):
     with dashboard(tmp_path) as served:
         launcher = psutil.Process(served.process.pid)
         urllib.request.urlopen(served.page, timeout=30).read()
+        assert "set STARWISE_ADMIN_TOKEN to a long random word" in served.said
         family = [launcher, *launcher.children(recursive=True)]
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(30) == 0

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -22,6 +24,8 @@ from sqlalchemy import create_engine, text
 from starwise.collect.browser import browser
 from starwise.postgres import EmbeddedPostgres
 
+AXE = files("axe_core_python") / "axe.min.js"
+
 
 @dataclass
 class Served:
@@ -31,6 +35,7 @@ class Served:
     page: str
     api: str
     data: Path
+    said: str  # on its standard output when it had started
 
     def rows(self) -> list:
         # By its socket, and not as one more process that wants the server to stay.
@@ -62,8 +67,8 @@ def _said(process: psutil.Process, word: str) -> bool:
 
 
 @contextmanager
-def dashboard(outputs: Path, **settings: str) -> Iterator[Served]:
-    """Run `starwise dashboard` on free ports with a new database."""
+def dashboard(outputs: Path, log: IO[str] | None = None, **settings: str) -> Iterator[Served]:
+    """Run `starwise dashboard` on free ports with a new database; `log` takes its stderr."""
     data = Path(tempfile.mkdtemp(prefix="starwise-served-", dir="/tmp"))
     environment = {
         name: value
@@ -74,18 +79,19 @@ def dashboard(outputs: Path, **settings: str) -> Iterator[Served]:
         [sys.executable, "-m", "starwise", "dashboard", "--port=0", "--api-port=0"],
         env=environment | {"STARWISE_DATA": str(data), "STARWISE_OUTPUTS": str(outputs)} | settings,
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
     try:
         said = ""
-        while "The service is at" not in said:
+        while "Ctrl-C stops both." not in said:
             line = process.stdout.readline()
             assert line, f"the dashboard did not start: {said}"
             said += line
         page, api = (
             re.search(rf"{what} at +(\S+)", said)[1] for what in ("dashboard is", "service is")
         )
-        yield Served(process, page, api, data)
+        yield Served(process, page, api, data, said)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -204,3 +210,30 @@ def submit(driver: WebDriver) -> None:
 
 def brand(driver: WebDriver) -> str:
     return re.fullmatch(r"What do you think of (.+)\?", shown(driver, "h1"))[1]
+
+
+def resize(page, width: int, scheme: str = "light") -> None:
+    """Give the open page a width in pixels and a colour scheme."""
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    features = [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},  # no colour on its way to another
+    ]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def violations(page) -> list[str]:
+    """Return what axe-core finds serious or critical on the open page, in words."""
+    page.execute_script(AXE.read_text("utf-8"))
+    found = page.execute_async_script(
+        "const done = arguments[0]; axe.run().then((result) => done(result.violations))"
+    )
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

@@ -67,6 +67,7 @@ def main(args: argparse.Namespace) -> int:
         _wait_until(lambda: _answers(f"{api_url}/health"), children)
         _wait_until(lambda: _answers(f"{page_url}/health"), children)
         print(f"The dashboard is at {page_url}\nThe service is at   {api_url}", flush=True)
+        print(_administrators_page(api_url), flush=True)
         print("Ctrl-C stops both.", flush=True)
         _report_model(api_url)
         try:
@@ -126,6 +127,15 @@ def _answers(url: str) -> bool:
             return True
     except (OSError, urllib.error.URLError):
         return False
+
+
+def _administrators_page(api_url: str) -> str:
+    if os.environ.get("STARWISE_ADMIN_TOKEN"):
+        return f"The administrator's page is at {api_url}/admin (STARWISE_ADMIN_TOKEN opens it)."
+    return (
+        "The administrator's page is closed: to open it, set STARWISE_ADMIN_TOKEN to a long random "
+        "word, such as `openssl rand -hex 32` prints."
+    )
 
 
 def _report_model(api_url: str) -> None:

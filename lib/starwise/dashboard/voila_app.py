@@ -55,6 +55,9 @@ class PageContents(LargeFileManager):
             model["content"]["cells"] = [new_code_cell("\n".join(code))]
         return model
 
+    def mark_trusted_cells(self, nb: Any, path: str = "") -> None:
+        """Ask for no signature: it vouches for stored outputs, and none of these is shown."""
+
 
 class PageHandler(TornadoVoilaHandler):
     """Serves the page, only at the root, and only while there is room for one more visitor."""

@@ -20,6 +20,13 @@ REFUSED = 1008  # RFC 6455, section 7.4.1: the message violates the endpoint's p
 class PageWebsocket(VoilaKernelWebsocketHandler):
     """The form's messages in both directions, and nothing else."""
 
+    # Seconds, for tornado, which asks whether the browser is still there. Jupyter would give it
+    # milliseconds under these names, and ask by a clock of its own as well.
+    ping_interval = ping_timeout = 30
+
+    def send_ping(self) -> None:
+        self.ping_callback.stop()
+
     async def open(self, kernel_id: str) -> None:
         self.set_nodelay(True)
         await super().open(kernel_id)

@@ -100,9 +100,9 @@ function render({ model, el }) {
   const result = element("div", "sw-result");
   result.append(gauge.el, stars.el);
   const actions = element("div", "sw-actions");
-  actions.append(submit, another, promise);
+  actions.append(submit, another);
   el.classList.add("starwise");
-  el.append(brand.el, writing, result, actions, notice.el, recent.el);
+  el.append(brand.el, writing, result, actions, notice.el, promise, recent.el);
 
   let phase = model.get("phase");
   let sentList = null;

@@ -170,6 +170,7 @@ async function main() {
     },
   });
   addEventListener("pagehide", () => {
+    if (connection.over) return; // there is no kernel any more
     // The farewell: this visitor's kernel may go. (A page that comes back from the cache reloads.)
     const farewell = new FormData();
     farewell.append("_xsrf", document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "");

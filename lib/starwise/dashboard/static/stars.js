@@ -38,12 +38,15 @@ function makeStars(chose, followed) {
   el.append(group, caption, follow);
 
   let now = { rating: 0, suggested: 0, chosen: false, enabled: true };
+  let ahead = 0; // chosen here, and not yet heard back
   const choose = (stars) => {
     if (!now.enabled) return;
     chose(stars);
-    draw({ ...now, rating: stars, chosen: true }); // at once, ahead of the answer
+    ahead = now.chosen && now.rating === stars ? 0 : stars;
+    draw({ ...now, rating: stars, chosen: true }, true); // at once, ahead of the answer
   };
   follow.addEventListener("click", () => {
+    ahead = 0;
     followed();
     buttons[Math.max(0, now.rating - 1)].focus();
   });
@@ -63,8 +66,10 @@ function makeStars(chose, followed) {
     buttons[stars - 1].focus();
   });
 
-  const draw = (next) => {
-    now = next;
+  const draw = (next, own = false) => {
+    // News that was on its way when the visitor chose does not take the choice back.
+    if (!own && (!next.enabled || (next.chosen && next.rating === ahead))) ahead = 0;
+    now = ahead ? { ...next, rating: ahead, chosen: true } : next;
     const { rating, suggested, chosen, enabled } = now;
     el.classList.toggle("sw-chosen", chosen);
     group.setAttribute("aria-disabled", String(!enabled));
