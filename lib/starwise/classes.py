@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 CLASSES = ("bad", "average", "good")  # in this order wherever probabilities are an array
+ADDED = (*CLASSES, "sentiment", "stars")  # the columns that scoring adds to a table
 CLASS_OF_STARS = {1: "bad", 2: "bad", 3: "average", 4: "good", 5: "good"}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from starwise import model
-from starwise.classes import CLASSES
+from starwise.classes import ADDED, CLASSES
 from starwise.model import ModelError
 from starwise.paths import Outputs
 from starwise.predict import predict_logits, softmax, undecided
@@ -23,7 +23,6 @@ from starwise.predict import predict_logits, softmax, undecided
 if TYPE_CHECKING:
     import pandas as pd  # for tables only: the service, which scores single texts, goes without it
 
-ADDED = (*CLASSES, "sentiment", "stars")  # the columns that scoring adds to a table
 BUNDLED = Path(__file__).parent / "bundled"
 BATCH_CHARACTERS = 10_000  # the most that is read at once, padding included
 

@@ -2,16 +2,19 @@
 
 starwise score reviews.csv --text-column comment --output scored.csv
 
-The file passes through in chunks of a few thousand rows. What a row held stays as it was: the text
-of a CSV to the letter, the types of a parquet file. The output is written whole or not at all.
+The file passes through in chunks of some thousand rows. What a row held stays as it was: the text
+of a CSV to the letter, the types of a parquet file. The output is written whole or not at all. A
+process a core scores (`starwise.crew`) while this one reads and writes.
 """
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -19,14 +22,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
+from starwise.classes import ADDED
+from starwise.crew import Alone, Crew, processes_at_most
 from starwise.errors import StarwiseError
 from starwise.paths import whole_file
-from starwise.score import ADDED, Scorer
 
-CHUNK = 4_096  # rows: enough to find texts of like length for every batch, a few megabytes
-BYTES = 32 << 20  # of a parquet file's rows in one chunk, whatever their number
+CHUNK = 16_384  # rows: enough to find texts of like length for every batch
+FIRST = 1_024  # rows of the first chunk; a file that has no more is scored without a crew
+BYTES = 16 << 20  # of a file's rows in one chunk, whatever their number
+DIGITS = 7  # of the numbers in a CSV; the network computes with about as many
 PARQUET = {".parquet", ".pq"}
 
 
@@ -38,20 +43,26 @@ class CsvSource:
         self.columns = list(pd.read_csv(path, encoding="utf-8-sig", nrows=0, dtype=str))
 
     def chunks(self) -> Iterator[pd.DataFrame]:
-        size = max(1, self.path.stat().st_size)
+        size, rows, wanted = max(1, self.path.stat().st_size), 0, min(FIRST, CHUNK)
         with open(self.path, "rb") as file:
             reader = pd.read_csv(
                 file,
                 encoding="utf-8-sig",
-                chunksize=CHUNK,
+                iterator=True,
                 dtype=str,
                 keep_default_na=False,
                 # In a table of one column an empty text is an empty line.
                 skip_blank_lines=len(self.columns) > 1,
             )
-            for chunk in reader:
+            while True:
+                try:
+                    chunk = reader.get_chunk(wanted)
+                except StopIteration:
+                    return
+                rows += len(chunk)
                 self.read = min(1.0, file.tell() / size)
                 yield chunk
+                wanted = min(CHUNK, max(1, BYTES * rows // file.tell()))
 
     def types(self) -> dict[str, str]:
         """Return the columns that hold numbers throughout, and which: for a typed output."""
@@ -90,6 +101,9 @@ class ParquetSource:
             yield pa.Table.from_batches([batch])
 
 
+Table = pa.Table | pd.DataFrame
+
+
 Source = CsvSource | ParquetSource
 
 
@@ -98,9 +112,11 @@ class CsvTarget:
         self.file: IO[str] = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
         pd.DataFrame(columns=[*source.columns, *ADDED]).to_csv(self.file, index=False)
 
-    def write(self, table: pa.Table | pd.DataFrame, scores: pd.DataFrame) -> None:
+    def write(self, table: Table, scores: np.ndarray) -> None:
         table = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-        joined = pd.concat([table.reset_index(drop=True), scores], axis=1)
+        added = pd.DataFrame(scores.round(DIGITS), columns=list(ADDED))
+        added["stars"] = added["stars"].astype("Int8")
+        joined = pd.concat([table.reset_index(drop=True), added], axis=1)
         joined.to_csv(self.file, index=False, header=False)
 
     def close(self) -> None:
@@ -126,13 +142,17 @@ class ParquetTarget:
         self.schema = pa.schema([*fields, *self.added], metadata=notes)
         self.writer = pq.ParquetWriter(path, self.schema)
 
-    def write(self, table: pa.Table | pd.DataFrame, scores: pd.DataFrame) -> None:
+    def write(self, table: Table, scores: np.ndarray) -> None:
         if isinstance(table, pd.DataFrame):
             for column, kind in self.types.items():
                 table[column] = pd.to_numeric(table[column].replace("", None)).astype(kind)
             schema = pa.schema(list(self.schema)[: table.shape[1]])
             table = pa.Table.from_pandas(table, schema, preserve_index=False)
-        columns = [pa.array(scores[f.name], f.type, from_pandas=True) for f in self.added]
+        blank = np.isnan(scores[:, 0])
+        columns = [
+            pa.array(np.where(blank, 0, numbers).astype(field.type.to_pandas_dtype()), mask=blank)
+            for field, numbers in zip(self.added, scores.T, strict=True)
+        ]
         self.writer.write_table(
             pa.Table.from_arrays([*table.columns, *columns], schema=self.schema)
         )
@@ -173,30 +193,17 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-class Pool:
-    """Scores a chunk on every core: each thread takes texts of like length from all of them."""
-
-    def __init__(self, scorer: Scorer, threads: int):
-        self.scorer, self.threads = scorer, threads
-        self.pool = ThreadPoolExecutor(threads)
-
-    def frame(self, texts: list[str]) -> pd.DataFrame:
-        """Return what `Scorer.frame` returns, computed in slices of like length."""
-        order = np.argsort([len(text) for text in texts], kind="stable")
-        pieces = [order[start : start + 256] for start in range(0, len(order), 256)]
-        # The longest first, so that no thread is left with a long piece at the end.
-        pieces.reverse()
-        frames = self.pool.map(
-            lambda rows: self.scorer.frame([texts[row] for row in rows]).set_axis(rows), pieces
-        )
-        return pd.concat(list(frames)).sort_index() if pieces else self.scorer.frame([])
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="CSV or parquet file of reviews")
     parser.add_argument("--text-column", required=True, help="the column that holds the texts")
     parser.add_argument("--output", type=Path, required=True, help="CSV or parquet file to write")
     parser.add_argument("--model", type=Path, help="a model folder (default: the serving model)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=processes_at_most(),
+        help="how many score at a time (default: one a core, at most 8; 200 MB each)",
+    )
 
 
 def open_source(path: Path) -> Source:
@@ -209,29 +216,43 @@ def open_source(path: Path) -> Source:
         raise StarwiseError(f"{path} cannot be read as a table: {error}") from None
 
 
-def score_file(scorer: Scorer, source: Source, text_column: str, output: Path, progress: Progress):
+def score_file(
+    source: Source,
+    text_column: str,
+    output: Path,
+    progress: Progress,
+    model: Path | None = None,
+    processes: int = 1,
+) -> tuple[str, int, int]:
     """Write `source` and the five columns of `ADDED` to `output`.
 
-    Returns how many rows there were and how many had a text.
+    Returns the name of the model, how many rows there were and how many had a text.
     """
-    threads = os.cpu_count() or 1
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # a thread a piece scales better than several threads in a piece
-    pool, rows, scored = Pool(scorer, threads), 0, 0
-    try:
-        with whole_file(output) as temporary:
-            target = (ParquetTarget if output.suffix in PARQUET else CsvTarget)(temporary, source)
-            for table in source.chunks():
-                scores = pool.frame(_texts(table[text_column]))
-                target.write(table, scores)
-                rows += len(scores)
-                scored += int(scores["sentiment"].notna().sum())
-                progress.show(source.read, rows)
-            target.close()
-    finally:
-        torch.set_num_threads(before)
-        pool.pool.shutdown()
-    return rows, scored
+    parts = _parts(source, text_column)
+    begun = list(islice(parts, 2))
+    few = len(begun) < 2 and all(len(texts) <= FIRST for _part, texts in begun)
+    rows = scored = 0
+    with (
+        whole_file(output) as temporary,
+        closing(Alone(model) if few else Crew(model, processes)) as scorer,
+        closing(_target(temporary, output, source)) as target,
+    ):
+        for (table, read), scores in scorer.scored(chain(begun, parts)):
+            target.write(table, scores)
+            rows += len(scores)
+            scored += int((~np.isnan(scores[:, 0])).sum())
+            progress.show(read, rows)
+    return scorer.name, rows, scored
+
+
+def _parts(source: Source, text_column: str) -> Iterator[tuple[tuple[Table, float], list[str]]]:
+    """Yield (chunk, share of the file read with it) and the chunk's texts."""
+    for table in source.chunks():
+        yield (table, source.read), _texts(table[text_column])
+
+
+def _target(temporary: Path, output: Path, source: Source) -> CsvTarget | ParquetTarget:
+    return (ParquetTarget if output.suffix in PARQUET else CsvTarget)(temporary, source)
 
 
 def _texts(column: pa.ChunkedArray | pd.Series) -> list[str]:
@@ -253,13 +274,17 @@ def main(args: argparse.Namespace) -> int:
         raise StarwiseError(
             f"{args.file} already has a column {taken[0]!r}, which scoring would lose: rename it"
         )
+    if args.processes < 1:
+        raise StarwiseError("--processes must be at least 1")
     # Every length of batch has its own compiled convolution; by default 1,024 of them are kept,
     # which alone is half a gigabyte.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
-    scorer = Scorer.load(args.model)
     progress = Progress(sys.stderr)
     try:
-        rows, scored = score_file(scorer, source, args.text_column, args.output, progress)
+        with _cleaned_up_when_stopped():
+            name, rows, scored = score_file(
+                source, args.text_column, args.output, progress, args.model, args.processes
+            )
     except (ValueError, pa.ArrowException) as error:
         raise StarwiseError(
             f"{args.file} cannot be read to its end, so nothing was written: {error}"
@@ -267,5 +292,19 @@ def main(args: argparse.Namespace) -> int:
     finally:
         progress.end()
     silent = f" ({rows - scored:,} without text)" if scored < rows else ""
-    print(f"scored {scored:,} reviews{silent} with {scorer.name} into {args.output}")
+    print(f"scored {scored:,} reviews{silent} with {name} into {args.output}")
     return 0
+
+
+@contextmanager
+def _cleaned_up_when_stopped() -> Iterator[None]:
+    """Let `kill` and `timeout` end this as Ctrl-C does: the unfinished file is removed."""
+    try:
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    except ValueError:  # not in the main thread, which alone hears signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

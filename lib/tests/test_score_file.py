@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from starwise import cli, score_file
+from starwise import cli, crew, score_file
 from starwise.score import ADDED, BUNDLED, Scorer
 
 
@@ -152,16 +153,13 @@ def test_a_file_without_rows_gives_a_file_without_rows(tmp_path):
     [
         (b"", "cannot be read as a table: No columns"),
         (b"comment,who\nfine,A\nawful,B,C,D\n", "line 3"),
-        (b"comment,who\n" + b"fine,A\n" * 200_000 + b"\xff\xfe,B\n", "nothing was written"),
+        (b"comment,who\n" + b"fine,A\n" * 50_000 + b"\xff\xfe,B\n", "nothing was written"),
     ],
 )
 def test_a_file_that_breaks_on_the_way_leaves_the_former_output(
     tmp_path, capsys, monkeypatch, data, sentence
 ):
-    # What is tested is the reading: a scorer that reads nothing is quick.
-    monkeypatch.setattr(
-        Scorer, "probabilities", lambda _scorer, texts: np.full((len(texts), 3), 1 / 3)
-    )
+    monkeypatch.setattr(score_file, "CHUNK", 4_000)
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_bytes(data)
     target.write_text("an earlier result")
@@ -181,24 +179,62 @@ def test_a_parquet_file_cut_short_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_run_that_is_interrupted_leaves_no_part_of_its_output(tmp_path):
-    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+def _started(tmp_path) -> tuple[subprocess.Popen, list[psutil.Process]]:
+    """Return `starwise score` in the middle of a file, and the processes that score for it."""
     text = "The delivery was slow, but the people were friendly. " * 6
+    source = tmp_path / "in.csv"
     pd.DataFrame({"comment": [f"{number} {text}" for number in range(60_000)]}).to_csv(source)
-    options = ["--text-column", "comment", "--output", str(target), "--model", str(BUNDLED)]
+    options = ["--text-column", "comment", "--output", str(tmp_path / "out.csv")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "starwise", "score", str(source), *options],
+        [sys.executable, "-m", "starwise", "score", str(source), *options, "--processes", "2"],
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,  # so that Ctrl-C can be sent to all of them, as a terminal does
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".out-*.csv")):
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size > 1_000 for path in tmp_path.glob(".out-*.csv")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    crew = psutil.Process(process.pid).children()
+    assert len(crew) >= 2
+    return process, crew
+
+
+@pytest.mark.parametrize(
+    ("stop", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+)
+def test_a_run_that_is_stopped_leaves_no_part_of_its_output_and_no_process(tmp_path, stop, status):
+    process, crew = _started(tmp_path)
+    (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
+    told = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == status
+    assert "Traceback" not in told
+    _gone, alive = psutil.wait_procs(crew, timeout=60)
+    assert not alive
+    assert not (tmp_path / "out.csv").exists()
+    if stop != signal.SIGKILL:  # which lets nobody clean up
+        assert {path.name for path in tmp_path.iterdir()} <= {"in.csv", "outputs"}
+
+
+def test_a_scoring_process_that_is_killed_ends_the_run_with_a_sentence(tmp_path):
+    process, crew = _started(tmp_path)
+    scoring = [one for one in crew if "spawn_main" in " ".join(one.cmdline())]
+    scoring[0].kill()
+    told = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 2
+    assert "a process that was scoring has ended" in told and "Traceback" not in told
     assert {path.name for path in tmp_path.iterdir()} <= {"in.csv", "outputs"}
+
+
+def test_texts_of_like_length_are_sent_together_and_blank_ones_not_at_all():
+    texts = ["a" * 30, "", "b" * 90_000, "c" * 31, "  ", "d" * 100] * 400
+    pieces = crew.in_pieces(texts)
+    assert sorted(np.concatenate(pieces)) == [n for n, text in enumerate(texts) if text.strip()]
+    for piece in pieces:
+        lengths = [min(len(texts[row]), crew.READ) for row in piece]
+        assert len(piece) <= crew.ROWS and len(piece) * max(lengths) <= crew.PIECE
+    assert len(texts[pieces[0][0]]) == 90_000
 
 
 class _Terminal(io.StringIO):
