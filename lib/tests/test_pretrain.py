@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 def test_one_command_makes_a_packed_calibrated_model(folder, tmp_path, capsys):
     output = tmp_path / "made"
     told = ["--reviews", str(folder), "--output", str(output), "--teachers", "words"]
-    assert main(["pretrain", *told, "--rounds", "3", "--round", "600"]) == 0
+    assert main(["pretrain", *told, "--rounds", "6", "--round", "600"]) == 0
     assert "seed_test" in capsys.readouterr().out
     assert (output / "model.safetensors").stat().st_size <= 3_000_000
     assert sorted(path.name for path in output.iterdir()) == ["model.json", "model.safetensors"]
