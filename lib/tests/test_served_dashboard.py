@@ -167,7 +167,8 @@ def test_closed_tabs_leave_no_kernel(served, window):
             window.switch_to.new_window("tab")
             window.get(served.page)
         is_open(window)
-        assert len(served.kernels()) >= before + 20
+        # The one that waits for the next visitor may be on its way to one of these.
+        until(lambda: len(served.kernels()) >= 20 + min(before, 1))
     assert window.current_window_handle == first
     # One waits for the next visitor. Twice the promised time: this machine may be busy.
     until(lambda: len(served.kernels()) <= max(before, 1), 60)
