@@ -27,6 +27,7 @@ from starwise.errors import StarwiseError
 
 PIECE = 60_000  # characters that are sent at a time: a tenth of a second's work
 ROWS = 512  # most texts that are sent at a time
+BATCH = 4_000  # characters that the network reads at a time: what a core's own cache holds
 READ = 2_048  # characters of a text that cost time, about: what the network reads of it
 SENT = 2  # pieces that each process has before it: one at work, one to go on with
 OPEN = 4  # parts that may be unfinished at a time, so that memory stays bounded
@@ -158,7 +159,10 @@ def columns_of(scorer, texts: list[str]) -> np.ndarray:
     """Return the columns of ADDED for texts that are not blank, (len(texts), 5), float64."""
     from starwise.score import sentiment_of, stars_of
 
-    probabilities = scorer.probabilities(texts)
+    longest = max([1, *(min(len(text), READ) for text in texts)])
+    size = max(4, BATCH // longest)
+    parts = [texts[start : start + size] for start in range(0, len(texts), size)]
+    probabilities = np.concatenate([scorer.probabilities(part) for part in parts])
     sentiment = sentiment_of(probabilities)
     return np.column_stack([probabilities, sentiment, stars_of(sentiment)])
 
