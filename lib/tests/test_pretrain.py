@@ -154,7 +154,7 @@ def test_the_sentence_teacher_learns_from_its_reviews():
     from starwise.classes import class_numbers
     from starwise.pretrain import sentences
 
-    rows = tiny_reviews(480, seed=1)
+    rows = tiny_reviews(1_440, seed=1)  # 30 batches: with 10 it has hardly begun
     encoder = sentences.SentenceEncoder.installed()
     sentences.fine_tune(encoder, rows["text"].tolist(), class_numbers(rows["label"]))
     fresh = tiny_reviews(60, seed=2)
