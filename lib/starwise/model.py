@@ -264,9 +264,9 @@ def hash_ngrams(ids: Tensor, lengths: Sequence[int], buckets: int) -> Tensor:
     factors = [1]
     for _ in range(longest - 1):
         factors.append((factors[-1] * 1_000_003) & 0xFFFFFFF)
-    parts = [[factor * (back < n) for n in lengths] for back, factor in enumerate(factors)]
+    rows_of = [[factor * (back < n) for n in lengths] for back, factor in enumerate(factors)]
     windows = F.pad(ids, (longest - 1, 0)).unfold(1, longest, 1)
-    parts = torch.tensor(parts[::-1], device=ids.device)
+    parts = torch.tensor(rows_of[::-1], device=ids.device)
     hashed = (windows.unsqueeze(3) * parts).sum(2) & 0xFFFFFFFFFF
     rows = ((hashed * 2_654_435_761) >> 20) & (buckets - 1)
     return rows + torch.arange(len(lengths), device=ids.device) * buckets

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,7 @@ class ParquetSource:
             yield pa.Table.from_batches([batch])
 
 
-Table = pa.Table | pd.DataFrame
+Table = Any  # pa.Table or pd.DataFrame: pyarrow tells no types
 
 
 Source = CsvSource | ParquetSource
