@@ -72,6 +72,23 @@ def test_padding_does_not_change_what_our_network_says(compact):
     torch.testing.assert_close(alone, beside, rtol=1e-4, atol=1e-5)
 
 
+def test_the_fused_network_gives_the_same_numbers_in_fewer_steps():
+    torch.manual_seed(0)
+    network, encoder = model.build("compact"), Encoder()
+    with torch.inference_mode():
+        for text in ("It was fine, the second time.", "Never again! " * 9):
+            # In training, so that the normalisations come to hold something.
+            network.train()(torch.from_numpy(encoder.batch([text, text[::-1]])))
+        for block in network.blocks:  # which begin as nothing
+            block.second_norm.weight.fill_(0.7)
+        fused, ids = (
+            network.eval().fused(),
+            torch.from_numpy(encoder.batch(["Good.", "So so, " * 9])),
+        )
+        torch.testing.assert_close(fused(ids), network(ids), rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(one, torch.nn.BatchNorm2d) for one in fused.modules())
+
+
 def test_an_ngram_has_the_same_bucket_wherever_it_stands():
     ids = torch.tensor([[5, 6, 7, 1, 5, 6, 7]])
     rows = model.hash_ngrams(ids, (2, 3), 1024)

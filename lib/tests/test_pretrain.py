@@ -13,7 +13,7 @@ from starwise import model
 from starwise.cli import main
 from starwise.predict import predict_logits
 from starwise.pretrain import measure, reviews
-from starwise.pretrain.teachers import soft_targets
+from starwise.pretrain.teachers import soft_targets, word_scores
 from starwise.sampling import drawn_batches
 from starwise.score import Scorer
 
@@ -105,6 +105,13 @@ def test_a_teacher_does_not_know_the_rows_it_scores(folder):
     assert measure.accuracy(shuffled["label"][~held], soft[~held]) < 0.5
 
 
+def test_a_teacher_scores_the_rows_that_were_held_out(folder):
+    frame = reviews.read_reviews(folder)
+    held = reviews.held_out(frame)
+    scores = word_scores(frame, held, report=lambda line: None)
+    assert measure.accuracy(frame["label"][held], scores[held]) > 0.8
+
+
 # Dropout is off: what it hides differs from process to process, and should.
 TOGETHER = """
 import sys
@@ -117,7 +124,9 @@ from starwise.train import Settings, train
 
 torch.set_num_threads(1)
 model.PRESETS["compact"] = replace(model.PRESETS["compact"], dropout=0.0, input_dropout=0.0)
-settings = Settings(epochs=2, reviews_per_epoch=300, batch_size=30, learning_rate=1e-3)
+settings = Settings(
+    epochs=2, reviews_per_epoch=300, batch_size=30, learning_rate=1e-3, precision="float32"
+)
 train(tiny_reviews(300, seed=1), tiny_reviews(60, seed=2), settings, Path(sys.argv[1]))
 """
 

@@ -13,6 +13,8 @@ import torch
 from starwise import cli, model
 from starwise.checks import sentences
 from starwise.model import ModelError
+from starwise.predict import undecided
+from starwise.pretrain import measure
 from starwise.score import BUNDLED, Scorer, sentiment_of, serving_folder, stars_of
 from starwise.text import pad
 
@@ -41,6 +43,23 @@ def test_sentiment_never_falls_when_probability_moves_up():
         moved[:, source] -= amount
         moved[:, target] += amount
         assert (sentiment_of(moved) >= sentiment_of(before) - 1e-12).all()
+
+
+def test_a_text_that_may_be_bad_as_well_as_good_is_average():
+    before = np.random.default_rng(0).dirichlet([1, 1, 1], size=20_000)
+    after = undecided(before)
+    np.testing.assert_allclose(after.sum(1), 1)
+    assert after.min() >= 0
+    smaller_end = before[:, [0, 2]].min(1)
+    assert (after[smaller_end >= 0.25].argmax(1) == 1).all()
+    settled = smaller_end <= 0.2
+    np.testing.assert_array_equal(after[settled], before[settled])
+    assert (after[:, 1] >= before[:, 1]).all(), "it moves towards the middle only"
+
+
+def test_a_typed_review_seldom_jumps_between_bad_and_good(scorer):
+    typed = [sentence for sentence in sentences()["sentence"] if len(sentence) > 40][:40]
+    assert measure.jumps(scorer.probabilities, typed) <= 0.1
 
 
 def test_a_certain_average_is_three_stars():

@@ -217,6 +217,8 @@ QUICK = dict(epochs=2, reviews_per_epoch=450, learning_rate=2e-3, averaging=0.8)
         {"schedule": "stepped"},
         {"schedule": "constant", "input_dropout": 0.0},
         {"optimizer": "sgd", "learning_rate": 0.2},
+        {"precision": "bfloat16"},
+        {"precision": "float32"},
     ],
     ids=lambda asked: "-".join(map(str, asked.values())),
 )
@@ -236,7 +238,12 @@ def test_three_stars_can_be_left_out_or_grouped(rows, taken_for, tmp_path):
 
 
 def test_what_cannot_be_asked_for_is_refused_with_the_choices():
-    for name, wrong in [("loss", "hinge"), ("schedule", "linear"), ("three_stars", "maybe")]:
+    for name, wrong in [
+        ("loss", "hinge"),
+        ("schedule", "linear"),
+        ("three_stars", "maybe"),
+        ("precision", "half"),
+    ]:
         with pytest.raises(TrainError, match=f"{name} is '{wrong}' and may be one of .+, "):
             Settings(**{name: wrong})
 

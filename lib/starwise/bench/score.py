@@ -18,6 +18,7 @@ import torch
 from starwise import model
 from starwise.bench import Measure, per_second
 from starwise.bench.model import _article_one_hot
+from starwise.bench.step import most_held
 from starwise.practice.world import make_world
 from starwise.score import BUNDLED
 
@@ -54,15 +55,12 @@ def _command(folder: Path, texts: list[str]) -> tuple[float, float]:
     pd.DataFrame({"id": range(len(texts)), "text": texts}).to_csv(source, index=False)
     options = ["--text-column", "text", "--output", str(folder / "scored.csv")]
     command = [sys.executable, "-P", "-m", "starwise", "score", str(source), *options]
-    start, peak = time.perf_counter(), 0
+    start = time.perf_counter()
     process = subprocess.Popen(
         [*command, "--model", str(BUNDLED)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    watched = psutil.Process(process.pid)
-    while process.poll() is None:
-        peak = max(peak, sum(map(_held, [watched, *watched.children(recursive=True)])))
-        # Measuring takes time of the cores that score: seldom enough not to matter.
-        time.sleep(0.25)
+    # Measuring takes time of the cores that score: seldom enough not to matter.
+    peak = most_held(process, _held, pause=0.25)
     if process.returncode:
         raise RuntimeError(f"starwise score ended with {process.returncode}")
     return time.perf_counter() - start, peak / 1e6

@@ -3,10 +3,12 @@
 took, peak = run_step(2, outputs, "--corpus", "reviews.parquet")     # seconds, bytes
 """
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,14 +26,26 @@ def run_step(number: int, outputs: Path, *options: str) -> tuple[float, int]:
         stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
     )
-    start, peak = time.perf_counter(), 0
-    watched = psutil.Process(process.pid)
-    while process.poll() is None:
-        peak = max(peak, sum(map(_resident, [watched, *watched.children(recursive=True)])))
-        time.sleep(0.05)
+    start = time.perf_counter()
+    peak = most_held(process, _resident, pause=0.05)
     if process.returncode:
         raise RuntimeError(f"notebook {number:02} failed; its copy is in {outputs}/notebooks")
     return time.perf_counter() - start, peak
+
+
+def most_held(
+    process: subprocess.Popen, held: Callable[[psutil.Process], int], pause: float
+) -> int:
+    """Wait for the end of a process; return the most bytes that it and its children held at once.
+
+    held: bytes of one process; pause: seconds between two looks, which take time of their own.
+    """
+    watched, peak = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            peak = max(peak, sum(map(held, [watched, *watched.children(recursive=True)])))
+        time.sleep(pause)
+    return peak
 
 
 def _resident(process: psutil.Process) -> int:
