@@ -10,6 +10,7 @@ Classes are always in the order bad, average, good.
 
 import copy
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -126,19 +127,26 @@ def _convolution(inputs: int, channels: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, channels, (1, 3), padding=(0, 1), bias=False)
 
 
-class _Windows(nn.Module):
-    """A convolution over 3 characters as one product of matrices: sooner done for a single text."""
+class _Products(nn.Module):
+    """A convolution over 3 characters as three products of matrices: sooner done for few texts."""
 
     def __init__(self, convolution: nn.Conv2d):
         super().__init__()
         weight = convolution.weight.detach().squeeze(2)  # (channels, inputs, 3)
-        self.register_buffer("weight", weight.transpose(1, 2).flatten(1).contiguous())
+        self.register_buffer("weights", weight.permute(2, 1, 0).contiguous())
         self.register_buffer("bias", convolution.bias.detach())
 
     def forward(self, signal: Tensor) -> Tensor:
         rows = F.pad(signal.squeeze(2).transpose(1, 2), (0, 0, 1, 1))  # (batch, length + 2, inputs)
-        windows = rows.unfold(1, 3, 1).transpose(2, 3).flatten(2)
-        return F.linear(windows, self.weight, self.bias).transpose(1, 2).unsqueeze(2)
+        batch, padded, inputs = rows.shape
+        rows, (before, here, after) = rows.reshape(-1, inputs), self.weights
+        # All texts as one long one. What is said of the padding between two is left out below.
+        out = torch.addmm(self.bias, rows[1:-1], here)
+        out.addmm_(rows[:-2], before).addmm_(rows[2:], after)
+        channels = out.shape[1]
+        strides = (padded * channels, channels, 1)
+        out = out.as_strided((batch, padded - 2, channels), strides)
+        return out.transpose(1, 2).unsqueeze(2)
 
 
 class ResidualBlock(nn.Module):
@@ -204,7 +212,7 @@ class CompactNetwork(nn.Module):
         ids = ids.long()
         mask = (ids != PAD).unsqueeze(2)
         # Without padding, as of a single text, there is nothing to mask: the same numbers, sooner.
-        mask = None if not self.training and mask.all() else mask.to(self.first.weight.dtype)
+        mask = None if not self.training and mask.all() else mask.to(self.attend.weight.dtype)
         grams = self.tables(hash_ngrams(self.lower[ids], self.ngrams, self.buckets))
         if self.training and self.input_dropout > 0:
             # Whole n-grams are hidden: otherwise the tables learn rare phrases by heart.
@@ -239,8 +247,8 @@ class CompactNetwork(nn.Module):
             for name in ("first", "second"):
                 if convolution := getattr(holder, name, None):
                     norm = getattr(holder, f"{name}_norm")
-                    fused = _Windows(fuse_conv_bn_eval(convolution, norm))
-                    setattr(holder, name, fused)
+                    fused = fuse_conv_bn_eval(convolution, norm)
+                    setattr(holder, name, _Products(fused))
                     setattr(holder, f"{name}_norm", nn.Identity())
         return twin
 
@@ -258,18 +266,25 @@ def hash_ngrams(ids: Tensor, lengths: Sequence[int], buckets: int) -> Tensor:
     of the second length have the rows from `buckets` on, and so forth. Before the start of a text
     the n-gram is filled with PAD.
     """
-    # A polynomial hash of the last characters, the newest with factor 1: all lengths at once, as
-    # sums over one window of the longest.
-    longest = lengths[-1]
-    factors = [1]
-    for _ in range(longest - 1):
-        factors.append((factors[-1] * 1_000_003) & 0xFFFFFFF)
-    rows_of = [[factor * (back < n) for n in lengths] for back, factor in enumerate(factors)]
-    windows = F.pad(ids, (longest - 1, 0)).unfold(1, longest, 1)
-    parts = torch.tensor(rows_of[::-1], device=ids.device)
-    hashed = (windows.unsqueeze(3) * parts).sum(2) & 0xFFFFFFFFFF
+    windows = F.pad(ids, (lengths[-1] - 1, 0)).unfold(1, lengths[-1], 1)
+    factors = _hash_factors(tuple(lengths), ids.device)
+    hashed = (windows.unsqueeze(3) * factors).sum(2) & 0xFFFFFFFFFF
     rows = ((hashed * 2_654_435_761) >> 20) & (buckets - 1)
     return rows + torch.arange(len(lengths), device=ids.device) * buckets
+
+
+@functools.cache
+def _hash_factors(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return what each character of a window counts in the hash of each length, (window, lengths).
+
+    A polynomial hash: the newest character has factor 1, and those beyond a length have 0.
+    """
+    factors = [1]
+    for _ in range(lengths[-1] - 1):
+        factors.append((factors[-1] * 1_000_003) & 0xFFFFFFF)
+    rows = [[factor * (back < n) for n in lengths] for back, factor in enumerate(factors)]
+    with torch.inference_mode(False):  # or training could not use what scoring has kept
+        return torch.tensor(rows[::-1], device=device)
 
 
 def _lowered(alphabet: str) -> Tensor:

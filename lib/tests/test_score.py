@@ -13,7 +13,7 @@ import torch
 from starwise import cli, model
 from starwise.checks import sentences
 from starwise.model import ModelError
-from starwise.predict import undecided
+from starwise.predict import UNDECIDED, undecided
 from starwise.pretrain import measure
 from starwise.score import BUNDLED, Scorer, sentiment_of, serving_folder, stars_of
 from starwise.text import pad
@@ -51,8 +51,8 @@ def test_a_text_that_may_be_bad_as_well_as_good_is_average():
     np.testing.assert_allclose(after.sum(1), 1)
     assert after.min() >= 0
     smaller_end = before[:, [0, 2]].min(1)
-    assert (after[smaller_end >= 0.25].argmax(1) == 1).all()
-    settled = smaller_end <= 0.2
+    assert (after[smaller_end >= UNDECIDED[1]].argmax(1) == 1).all()
+    settled = smaller_end <= UNDECIDED[0]
     np.testing.assert_array_equal(after[settled], before[settled])
     assert (after[:, 1] >= before[:, 1]).all(), "it moves towards the middle only"
 
