@@ -21,6 +21,7 @@ from starwise.postgres import EmbeddedPostgres
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 MARKUP = "<img src=x onerror=\"document.title='pwned'\"> $x^2$ </textarea><script>1</script>"
+KIND = "Excellent! Friendly people, quick delivery, I love it."
 
 
 def test_a_visitor_writes_chooses_submits_and_the_row_is_there(served, page):
@@ -31,7 +32,7 @@ def test_a_visitor_writes_chooses_submits_and_the_row_is_there(served, page):
     box = page.find_element(By.TAG_NAME, "textarea")
     assert not button(page, "Submit").is_enabled() and score(page) == -1
 
-    box.send_keys("Excellent! Friendly people, quick delivery, I love it.")
+    box.send_keys(KIND)
     until(lambda: score(page) > 60 and stars(page) >= 4)
     box.send_keys(Keys.CONTROL, "a")
     box.send_keys("Terrible. It arrived broken, nobody answers, I want my money back.")
@@ -184,18 +185,18 @@ def test_an_operator_reads_where_everything_is_and_in_the_log_only_what_matters(
         with tab(window) as page:
             page.get(served.page)
             is_open(page)
-            page.find_element(By.TAG_NAME, "textarea").send_keys("Kind people.")
+            page.find_element(By.TAG_NAME, "textarea").send_keys(KIND)
             until(lambda: score(page) > 50)
             button(page, "Submit").click()
             until(lambda: notice(page).startswith("Saved."))
             page.get(f"{served.api}/admin")
             page.find_element(By.ID, "token").send_keys(token + "\n")
-            until(lambda: "Kind people." in shown(page, ".review .text"))
+            until(lambda: KIND in shown(page, ".review .text"))
         until(lambda: len(served.kernels()) <= 1)
         served.process.terminate()
         assert served.process.wait(30) == 0
         said, log = served.said + served.process.stdout.read(), (tmp_path / "log").read_text()
-    assert token not in said + log and "Kind people" not in said + log
+    assert token not in said + log and KIND not in said + log
     line = re.compile(r"20\S+ \S+ ((GET|POST) /\S* \d+ \d+ ms|the administrator signed in)")
     assert [one for one in log.splitlines() if not line.fullmatch(one)] == []
 
