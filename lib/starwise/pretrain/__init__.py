@@ -146,10 +146,11 @@ def adapt(
 def _prepared(frame, held, teachers, work, report) -> None:
     """Ask the teachers, unless a former run has: their answers are kept for the next try."""
     path = work / "teachers.npy"
+    work.mkdir(parents=True, exist_ok=True)
     if teachers and not path.is_file():
         from starwise.pretrain.teachers import soft_targets
 
-        soft = soft_targets(frame, held, teachers, report)
+        soft = soft_targets(frame, held, teachers, work, report)
         with whole_file(path) as temporary, open(temporary, "wb") as file:
             np.save(file, soft.astype(np.float32))
 

@@ -8,43 +8,77 @@ Neural Network": soft targets tell how average a review is).
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
-from starwise.classes import class_numbers
-from starwise.pretrain.reviews import draws, folds
+from starwise.classes import CLASSES, class_numbers
+from starwise.paths import whole_file
+from starwise.pretrain.reviews import DECIDER, draws, folds
 from starwise.train import device_of_choice
 
 FOLDS = 4
-SENTENCES = 56_000  # reviews that the sentence teacher is fine-tuned on
+SENTENCES = 16_000  # reviews that the sentence teacher is fine-tuned on
+ASKED = 60_000  # training reviews that it then answers for, those most often drawn first
+JUDGED = 200  # held-out reviews of a domain and class that it answers for
+OWN_WORD = 0.75  # share of the stars in what it learns; the rest is the word teacher's
+CHUNK = 2_000  # reviews between two times that its answers are kept
 
 
 def soft_targets(
     frame: pd.DataFrame,
     held: np.ndarray,
     teachers: Sequence[str],
+    work: Path,
     report: Callable[[str], None] = print,
     sentences: int = SENTENCES,
+    asked: int = ASKED,
 ) -> np.ndarray:
     """Return P(bad), P(average), P(good) of every row, (rows, 3), as the teachers together see it.
 
     held: rows that no teacher is trained on, (rows,), bool; on them the teachers' scores are
-    weighed against each other. teachers: of "words" and "sentences".
+    weighed against each other. teachers: of "words" and "sentences". The sentence teacher, which
+    is slow, answers for `asked` rows; the others have the word of those who answer for all. What
+    is done lies in the folder `work` for a run that goes on from it.
     """
-    scores = []
-    if "words" in teachers:
-        scores.append(word_scores(frame, held, report))
-    if "sentences" in teachers:
-        scores.append(sentence_scores(frame, held, sentences, report))
-    scores = np.concatenate(scores, axis=1)
     labels = class_numbers(frame["label"])
+    scores = np.zeros((len(frame), 0))
+    if "words" in teachers:
+        scores = _kept(work / "words.npy", lambda: word_scores(frame, held, report))
+    rows = np.ones(len(frame), dtype=bool)
+    soft = np.eye(len(CLASSES))[labels]
+    if scores.size:
+        soft = _judged(scores, rows, held, labels, report)
+    if "sentences" in teachers:
+        answered = sentence_scores(frame, held, soft, sentences, asked, work, report)
+        rows = ~np.isnan(answered[:, 0])
+        both = np.concatenate([scores, np.nan_to_num(answered)], axis=1)
+        soft[rows] = _judged(both, rows, held, labels, report)[rows]
+    return soft
+
+
+def _judged(scores, rows, held, labels, report) -> np.ndarray:
+    """Return what scores are worth as probabilities, learned from the held-out ones of `rows`."""
     judge = LogisticRegression(class_weight="balanced", C=0.1, max_iter=1_000)
-    judge.fit(scores[held], labels[held])
-    report(f"the teachers together: {judge.score(scores[held], labels[held]):.3f} of held-out rows")
+    judge.fit(scores[rows & held], labels[rows & held])
+    right = judge.score(scores[rows & held], labels[rows & held])
+    report(f"the teachers so far: right about {right:.3f} of {(rows & held).sum():,} held-out rows")
     return judge.predict_proba(scores)
+
+
+def _kept(path: Path, made: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return what a former run has kept, or make it and keep it."""
+    if not path.is_file():
+        _keep(path, made())
+    return np.load(path)
+
+
+def _keep(path: Path, scores: np.ndarray) -> None:
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, scores.astype(np.float32))
 
 
 def word_scores(
@@ -87,24 +121,56 @@ def word_scores(
 
 
 def sentence_scores(
-    frame: pd.DataFrame, held: np.ndarray, reviews: int, report: Callable[[str], None] = print
+    frame: pd.DataFrame,
+    held: np.ndarray,
+    soft: np.ndarray,
+    reviews: int,
+    asked: int,
+    work: Path,
+    report: Callable[[str], None] = print,
 ) -> np.ndarray:
-    """Return the logits (rows, 3) of a small transformer, fine-tuned once on `reviews` rows.
+    """Return the logits (rows, 3) of a transformer, NaN where it was not asked.
 
-    It has read a training row at most three times and does not know it by heart.
+    It is fine-tuned on about `reviews` training rows, on the stars and a little on `soft`, the word
+    of other teachers (rows, 3); it reads each once, and so does not know them by heart.
     """
     from starwise.pretrain import sentences
 
+    path = work / "sentences.npy"
+    scores = _kept(path, lambda: np.full((len(frame), len(CLASSES)), np.nan))
+    todo = _worth_asking(frame, held, asked)
+    todo = todo[np.isnan(scores[todo, 0])]
+    if not len(todo):
+        return scores
     rng = np.random.default_rng(0)
-    fitted = frame[~held].reset_index(drop=True)
-    expected = draws(fitted, reviews, most=3)
-    rows = rng.permutation(np.repeat(np.arange(len(fitted)), rng.poisson(expected).clip(max=3)))
+    expected = np.zeros(len(frame))
+    expected[~held] = draws(frame[~held].reset_index(drop=True), reviews, most=1)
+    expected[~held & (frame["source"] == DECIDER).to_numpy()] = 1
+    rows = rng.permutation(np.flatnonzero(rng.random(len(frame)) < expected))
+    stars = np.eye(len(CLASSES))[class_numbers(frame["label"])[rows]]
+    targets = OWN_WORD * stars + (1 - OWN_WORD) * soft[rows]
+    texts = [_half_written(frame["text"][row], rng) for row in rows]
     encoder = sentences.SentenceEncoder.installed().to(device_of_choice())
-    labels = class_numbers(fitted["label"])[rows]
-    texts = [_half_written(fitted["text"][row], rng) for row in rows]
-    sentences.fine_tune(encoder, texts, labels, report)
-    report("sentence teacher: scoring all rows")
-    return sentences.answers(encoder, frame["text"].tolist())
+    sentences.fine_tune(encoder, texts, targets, report, kept=work / "sentences.safetensors")
+    for start in range(0, len(todo), CHUNK):
+        chosen = todo[start : start + CHUNK]
+        scores[chosen] = sentences.answers(encoder, frame["text"].iloc[chosen].tolist())
+        _keep(path, scores)
+        report(f"sentence teacher: {start + len(chosen):,} of {len(todo):,} reviews read")
+    return scores
+
+
+def _worth_asking(frame: pd.DataFrame, held: np.ndarray, asked: int) -> np.ndarray:
+    """Return rows to ask about: held-out ones to judge the answers by, then training ones."""
+    others = frame[held & (frame["source"] != DECIDER)]
+    judged = others[others.groupby(["domain", "label"]).cumcount() < JUDGED].index
+    own = np.flatnonzero(held & (frame["source"] == DECIDER))
+    expected = np.zeros(len(frame))
+    expected[~held] = draws(frame[~held].reset_index(drop=True), 500_000, most=10)
+    # By lot, in proportion to the draws (Efraimidis and Spirakis 2006).
+    lot = np.random.default_rng(0).exponential(size=len(frame)) / np.maximum(expected, 1e-9)
+    training = np.argsort(np.where(held, np.inf, lot))[: min(asked, int((~held).sum()))]
+    return np.concatenate([own, judged, training])
 
 
 def _half_written(text: str, rng: np.random.Generator) -> str:
