@@ -17,6 +17,7 @@ from starwise.cli import main
 from starwise.errors import StarwiseError
 from starwise.predict import predict_logits
 from starwise.pretrain import measure, reviews, sentences
+from starwise.pretrain.reviews import PIECES
 from starwise.pretrain.teachers import soft_targets, word_scores
 from starwise.sampling import drawn_batches
 from starwise.score import Scorer
@@ -218,12 +219,17 @@ def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypa
         return ask(encoder, texts)
 
     monkeypatch.setattr(sentences, "answers", answers)
-    both = (frame, held, ("words", "sentences"), tmp_path, lambda line: None, 64, 50)
+    both = (frame, held, ("words", "sentences"), tmp_path, lambda line: None, 64, 50, 20)
     soft = soft_targets(*both)
     np.testing.assert_allclose(soft.sum(1), 1, atol=1e-5)
-    assert len(told) == 50 + held.sum()
+    pieces = pd.read_parquet(tmp_path / PIECES)
+    assert len(told) == len(pieces) + 50 + held.sum()
+    assert len(pieces) > 5 and pieces["text"].str.len().max() <= 120
+    assert not set(pieces["company"]) & set(frame["company"][held])
+    np.testing.assert_allclose(pieces[["bad", "average", "good"]].sum(axis=1), 1, atol=1e-5)
+    asked = len(told)
     np.testing.assert_array_equal(soft_targets(*both), soft)
-    assert len(told) == 50 + held.sum()
+    assert len(told) == asked
 
 
 def test_the_sentence_teacher_learns_from_its_reviews():

@@ -30,7 +30,7 @@ from starwise.errors import StarwiseError
 from starwise.paths import whole_file
 from starwise.predict import fit_temperature, predict_logits
 from starwise.pretrain import measure
-from starwise.pretrain.reviews import DECIDER, draws, held_out, read_reviews
+from starwise.pretrain.reviews import DECIDER, PIECES, draws, held_out, read_reviews
 from starwise.score import Scorer
 from starwise.together import joined
 from starwise.train import Settings, train
@@ -38,6 +38,7 @@ from starwise.train import Settings, train
 TEACHERS = ("words", "sentences")
 ROUND = 100_000  # reviews between two looks at the validation rows
 TRUST = 0.7  # share of the teachers' word in a target; the rest is the reviewer's own stars
+PIECES_SHARE = 0.12  # headlines and sentences for a review drawn
 CLOSER = 0.15  # share of the decider's kind in the last draws
 MOST_VALIDATED = 250  # of a domain and class
 
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=",".join(TEACHERS),
         help="words, sentences, both (default), or none",
     )
+    parser.add_argument(
+        "--start-from", default="scratch", help="a model folder to go on from, at half the rate"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws order, noise, first weights")
     parser.add_argument("--measure", action="store_true", help="measure what is there, no training")
 
@@ -67,7 +71,8 @@ def main(args: argparse.Namespace) -> int:
             epochs=args.rounds,
             reviews_per_epoch=args.round,
             batch_size=64,
-            learning_rate=2e-3,
+            start_from=args.start_from,
+            learning_rate=2e-3 if args.start_from == "scratch" else 1e-3,
             weight_decay=0.05,
             label_smoothing=0.02,
             longest=520,
@@ -102,7 +107,7 @@ def pretrain(
             _prepared(frame, held, teachers, work, report)
         team.wait()
         soft = np.load(work / "teachers.npy") if teachers else None
-        training, validation = _parts(frame, held, soft, settings)
+        training, validation = _parts(frame, held, soft, settings, work)
         if team.first:
             for name, part in [("training", training), ("validation", validation)]:
                 counts = part["label"].value_counts()
@@ -156,28 +161,36 @@ def _prepared(frame, held, teachers, work, report) -> None:
 
 
 def _parts(
-    frame: pd.DataFrame, held: np.ndarray, soft: np.ndarray | None, settings: Settings
+    frame: pd.DataFrame, held: np.ndarray, soft: np.ndarray | None, settings: Settings, work: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the training rows with targets and draws, and the validation rows.
-
-    A few of the draws are headlines in place of texts: short, plain, and labelled like the text.
-    """
+    """Return the training rows with targets and draws, and the validation rows."""
     training = frame[~held].reset_index(drop=True)
     training["draws"] = draws(training, settings.reviews_per_epoch, most=2)
     targets = np.eye(len(CLASSES))[class_numbers(training["label"])]
     if soft is not None:
         targets = TRUST * soft[~held] + (1 - TRUST) * targets
     training[list(CLASSES)] = targets
-    titles = training[training["title"].str.len() > 4].drop_duplicates("title")
-    titles = titles[~titles["title"].isin(set(frame["text"]))]
-    stars = 0.1 + 0.7 * np.eye(len(CLASSES))[class_numbers(titles["label"])]
-    titles = titles.assign(text=titles["title"], draws=0.06 * titles["draws"])
-    titles[list(CLASSES)] = stars
-    training = pd.concat([training, titles], ignore_index=True)
+    pieces = _pieces(training, frame, work)
+    pieces["draws"] = draws(pieces, round(PIECES_SHARE * settings.reviews_per_epoch), most=2)
+    training = pd.concat([training, pieces], ignore_index=True)
     others = frame[held].sample(frac=1.0, random_state=0)
     place = others.groupby(["domain", "label"]).cumcount()
     chosen = (others["source"] == DECIDER) | (place < MOST_VALIDATED)
     return training, others[chosen].reset_index(drop=True)
+
+
+def _pieces(training: pd.DataFrame, frame: pd.DataFrame, work: Path) -> pd.DataFrame:
+    """Return short rows with targets: fragments that a teacher has read, else headlines.
+
+    A headline is plain, and mostly deserves the stars of its text.
+    """
+    if (work / PIECES).is_file():
+        pieces = pd.read_parquet(work / PIECES)
+    else:
+        pieces = training[training["title"].str.len() > 4].drop_duplicates("title")
+        pieces = pieces.assign(text=pieces["title"])
+        pieces[list(CLASSES)] = 0.1 + 0.7 * np.eye(len(CLASSES))[class_numbers(pieces["label"])]
+    return pieces[~pieces["text"].isin(set(frame["text"]))].reset_index(drop=True)
 
 
 def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[str, ...]) -> None:

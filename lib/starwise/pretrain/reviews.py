@@ -25,6 +25,7 @@ SHARES = {
 }
 CLASS_SHARES = dict(zip(CLASSES, (0.31, 0.38, 0.31), strict=True))  # the average ones are scarce
 DECIDER = "tp_marwan_labels"  # reviews of the article's own kind: they choose between recipes
+PIECES = "fragments.parquet"  # in the folder of work: rows that a teacher has read
 BIG = 3_000  # rows of a company that is too big to be held out whole
 
 
@@ -90,6 +91,26 @@ def draws(frame: pd.DataFrame, reviews: int, most: float) -> np.ndarray:
         wanted = reviews * SHARES[domain] * CLASS_SHARES[label]
         found[rows] = _shared_out(weight[rows], wanted, most)
     return found
+
+
+def fragments(frame: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Return up to `number` headlines and single sentences of the reviews, as rows like theirs.
+
+    They are what somebody has written who has only begun, and what one says who says little. A
+    row's label is that of the whole review, which a sentence of it need not deserve.
+    """
+    rng = np.random.default_rng(0)
+    expected = draws(frame, number, most=1)
+    chosen = frame[rng.random(len(frame)) < expected]
+    sentences = (
+        chosen["text"]
+        .str.findall(r"[^.!?\n]+[.!?]*")
+        .map(lambda found: found[rng.integers(len(found))].strip() if found else "")
+    )
+    headline = (chosen["title"] != "") & (rng.random(len(chosen)) < 0.5)
+    texts = chosen["title"].where(headline, sentences)
+    made = chosen.assign(text=texts, title="").drop_duplicates("text")
+    return made[made["text"].str.len().between(4, 120)].reset_index(drop=True)
 
 
 def _shared_out(weight: np.ndarray, wanted: float, most: float) -> np.ndarray:

@@ -17,7 +17,8 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 from starwise.classes import CLASSES, class_numbers
 from starwise.paths import whole_file
-from starwise.pretrain.reviews import DECIDER, draws, folds
+from starwise.predict import softmax
+from starwise.pretrain.reviews import DECIDER, PIECES, draws, folds, fragments
 from starwise.train import device_of_choice
 
 FOLDS = 4
@@ -25,6 +26,7 @@ SENTENCES = 16_000  # reviews that the sentence teacher is fine-tuned on
 ASKED = 60_000  # training reviews that it then answers for, those most often drawn first
 JUDGED = 200  # held-out reviews of a domain and class that it answers for
 OWN_WORD = 0.75  # share of the stars in what it learns; the rest is the word teacher's
+FRAGMENTS = 80_000  # headlines and sentences that it answers for, too
 CHUNK = 2_000  # reviews between two times that its answers are kept
 
 
@@ -36,13 +38,16 @@ def soft_targets(
     report: Callable[[str], None] = print,
     sentences: int = SENTENCES,
     asked: int = ASKED,
+    pieces: int = FRAGMENTS,
 ) -> np.ndarray:
     """Return P(bad), P(average), P(good) of every row, (rows, 3), as the teachers together see it.
 
     held: rows that no teacher is trained on, (rows,), bool; on them the teachers' scores are
     weighed against each other. teachers: of "words" and "sentences". The sentence teacher, which
-    is slow, answers for `asked` rows; the others have the word of those who answer for all. What
-    is done lies in the folder `work` for a run that goes on from it.
+    is slow, answers for `asked` rows; the others have the word of those who answer for all. It
+    also says what it makes of `pieces` headlines and single sentences, which becomes a table of
+    further training rows, `work`/fragments.parquet. What is done lies in the folder `work` for a
+    run that goes on from it.
     """
     labels = class_numbers(frame["label"])
     scores = np.zeros((len(frame), 0))
@@ -53,7 +58,7 @@ def soft_targets(
     if scores.size:
         soft = _judged(scores, rows, held, labels, report)
     if "sentences" in teachers:
-        answered = sentence_scores(frame, held, soft, sentences, asked, work, report)
+        answered = sentence_scores(frame, held, soft, sentences, asked, pieces, work, report)
         rows = ~np.isnan(answered[:, 0])
         both = np.concatenate([scores, np.nan_to_num(answered)], axis=1)
         soft[rows] = _judged(both, rows, held, labels, report)[rows]
@@ -126,6 +131,7 @@ def sentence_scores(
     soft: np.ndarray,
     reviews: int,
     asked: int,
+    pieces: int,
     work: Path,
     report: Callable[[str], None] = print,
 ) -> np.ndarray:
@@ -140,7 +146,7 @@ def sentence_scores(
     scores = _kept(path, lambda: np.full((len(frame), len(CLASSES)), np.nan))
     todo = _worth_asking(frame, held, asked)
     todo = todo[np.isnan(scores[todo, 0])]
-    if not len(todo):
+    if not len(todo) and (work / PIECES).is_file():
         return scores
     rng = np.random.default_rng(0)
     expected = np.zeros(len(frame))
@@ -152,12 +158,21 @@ def sentence_scores(
     texts = [_half_written(frame["text"][row], rng) for row in rows]
     encoder = sentences.SentenceEncoder.installed().to(device_of_choice())
     sentences.fine_tune(encoder, texts, targets, report, kept=work / "sentences.safetensors")
+    _keep_fragments(frame[~held], pieces, lambda texts: sentences.answers(encoder, texts), work)
     for start in range(0, len(todo), CHUNK):
         chosen = todo[start : start + CHUNK]
         scores[chosen] = sentences.answers(encoder, frame["text"].iloc[chosen].tolist())
         _keep(path, scores)
         report(f"sentence teacher: {start + len(chosen):,} of {len(todo):,} reviews read")
     return scores
+
+
+def _keep_fragments(training: pd.DataFrame, pieces: int, ask, work: Path) -> None:
+    made = fragments(training.reset_index(drop=True), pieces)
+    logits = ask(made["text"].tolist())
+    made[list(CLASSES)] = softmax(logits)
+    with whole_file(work / PIECES) as temporary:
+        made.to_parquet(temporary)
 
 
 def _worth_asking(frame: pd.DataFrame, held: np.ndarray, asked: int) -> np.ndarray:
