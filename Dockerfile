@@ -5,9 +5,9 @@
 #     docker build --target proxy     --tag starwise-proxy .        # nginx in front of the page
 # compose.yaml builds and joins them.
 #
-# BASE is a Debian with a Python of 3.11 to 3.14. A tag may move: for images that are always built
-# from the same base, look up its digest (docker buildx imagetools inspect python:3.11-slim-bookworm)
-# and give it: --build-arg BASE=python@sha256:...
+# BASE is a Debian with a Python of 3.11 to 3.14. Its tag moves; for images that always stand on the
+# same base, lib/locks/images.env has a digest of it, which ./run_all.sh lock renews:
+#     (. lib/locks/images.env && docker build --build-arg "BASE=$STARWISE_BASE" --target api .)
 # CPU_WHEELS is where torch without NVIDIA's libraries comes from, empty for what pip is set to.
 # For an NVIDIA card: --build-arg CUDA=yes, and docker run --gpus all.
 ARG BASE=python:3.11-slim-bookworm

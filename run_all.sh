@@ -25,7 +25,7 @@ Starwise: collect reviews, learn to read them letter by letter, rate a review as
   ./run_all.sh bench              measure speed on this machine
   ./run_all.sh report             make the executed notebooks a book to read in a browser
   ./run_all.sh test               run every test (--images, --cloud: the slow ones too)
-  ./run_all.sh lock               renew lib/locks, the versions that images and CI install
+  ./run_all.sh lock               renew lib/locks, what images and CI install, by hash
 
 Options of a run:
   --corpus FILE                   your own reviews, a CSV or parquet file
@@ -177,12 +177,13 @@ unlock() {
     trap - EXIT
 }
 
+has_card() {
+    [ "$(uname -s)" = Linux ] && command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1
+}
+
 # On Linux pip takes a torch for NVIDIA cards, of several GB, unless it is shown a smaller one.
 prefer_cpu_torch() {
-    [ "$(uname -s)" = Linux ] || return 0
-    if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
-        return 0
-    fi
+    [ "$(uname -s)" = Linux ] && ! has_card || return 0
     # Where the wheels cannot be reached we notice within seconds and take what pip finds.
     if "$1" - "$CPU_WHEELS" >/dev/null 2>&1 <<'END'; then
 import os, sys, threading, urllib.request
@@ -207,26 +208,32 @@ make_venv() {
 PIP=(pip install --no-input --disable-pip-version-check)
 
 # pip_locked NAME...: what lib/locks/NAME.txt lists, each file only if its hash is the one there.
+# Nothing is built: what a build needs is in no lock.
 pip_locked() {
     local name
     for name in "$@"; do
-        "${PIP_PYTHON:-$PYTHON}" -m "${PIP[@]}" --no-deps --require-hashes \
+        "${PIP_PYTHON:-$PYTHON}" -m "${PIP[@]}" --no-deps --require-hashes --only-binary :all: \
             --requirement "$HERE/lib/locks/$name.txt" || return
     done
 }
 
 make_conda() {
-    local conda verb=create
+    local conda verb=create file=$HERE/environment.yml
     conda=$(find_conda) || die "the environment .conda needs conda, which is not on the PATH;" \
         "put it there, or remove the folder .conda to use a venv."
     [ ! -x "$PYTHON" ] || verb=update
     prefer_cpu_torch "${CONDA_PYTHON_EXE:-python3}"
+    # Locked, conda makes Python alone; the rest is installed as into a venv.
+    if [ -n "${STARWISE_LOCKED:-}" ]; then
+        file=$HERE/outputs/environment-locked.yml
+        sed '/- pip:/,$d' "$HERE/environment.yml" >"$file"
+    fi
     if [ "$conda" = micromamba ]; then
         must "Making .conda with micromamba" \
-            micromamba "$verb" --yes --prefix "$ENVIRONMENT" --file "$HERE/environment.yml"
+            micromamba "$verb" --yes --prefix "$ENVIRONMENT" --file "$file"
     else
         must "Making .conda with $conda" \
-            "$conda" env "$verb" --prefix "$ENVIRONMENT" --file "$HERE/environment.yml"
+            "$conda" env "$verb" --prefix "$ENVIRONMENT" --file "$file"
     fi
 }
 
@@ -244,20 +251,24 @@ set_up() {
         must "Removing an environment that was not finished, or made elsewhere" remove_environment
     fi
     touch "$UNFINISHED"
-    case $ENVIRONMENT in
-    "$HERE/.conda") make_conda ;;
-    *)
+    local made=
+    if [ "$ENVIRONMENT" = "$HERE/.conda" ]; then
+        make_conda
+        made=whole
+    else
         "$PYTHON" -m pip --version >/dev/null 2>&1 || make_venv
         prefer_cpu_torch "$PYTHON"
-        # Set, it takes what lib/locks lists, each file by its hash, as CI does.
-        if [ -n "${STARWISE_LOCKED:-}" ]; then
-            must "Installing the locked versions (some minutes)" pip_locked torch test
-        fi
-        # With the locked setuptools there, no other one is fetched to build with.
-        must "Installing Starwise and what it needs (some minutes)" "$PYTHON" -m "${PIP[@]}" \
-            ${STARWISE_LOCKED:+--no-build-isolation} --editable "$HERE/lib[test]"
-        ;;
-    esac
+    fi
+    if [ -n "${STARWISE_LOCKED:-}" ]; then
+        # What lib/locks lists, each file by its hash, as CI does; and nothing else is fetched.
+        must "Installing the locked versions (some minutes)" \
+            pip_locked "$(has_card && echo cuda || echo torch)" test
+        must "Installing Starwise" "$PYTHON" -m "${PIP[@]}" --no-deps --no-build-isolation \
+            --editable "$HERE/lib[test]"
+    elif [ -z "$made" ]; then
+        must "Installing Starwise and what it needs (some minutes)" \
+            "$PYTHON" -m "${PIP[@]}" --editable "$HERE/lib[test]"
+    fi
     fingerprint >"$STAMP"
     rm -f "$UNFINISHED"
     say "Set up in $((SECONDS - began)) s."
@@ -298,7 +309,7 @@ need_browser() {
 # ---- Servers that some tests run against -------------------------------------------------------
 
 find_servers() {
-    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && find_any redis-server &&
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && find_any redis-server && find_any skopeo &&
         { find_any nginx || [ -x /usr/sbin/nginx ]; }
 }
 
@@ -306,10 +317,11 @@ need_servers() {
     ! find_servers || return 0
     if is_debian_root; then
         mkdir -p "$HERE/outputs"
-        step "Installing Postgres, Redis and nginx for the tests" \
-            apt_install postgresql redis-server nginx-light && return 0
+        step "Installing Postgres, Redis, nginx and skopeo for the tests" \
+            apt_install postgresql redis-server nginx-light skopeo && return 0
     fi
-    say "No Postgres, Redis or nginx of this machine's own: tests that need them skip, saying so."
+    say "No Postgres, Redis, nginx or skopeo of this machine's own: tests that need them skip," \
+        "saying so."
 }
 
 # ---- The checkers of lib/deploy/aws, in an environment of their own -----------------------------

@@ -10,14 +10,23 @@ install() {
         --no-compile --disable-pip-version-check --root-user-action=ignore "$@"
 }
 
-install --no-deps --require-hashes --requirement "locks/$1.txt"
+# Each file by its hash, and nothing is built, since what a build needs is in no lock.
+locked() {
+    install --no-deps --require-hashes --only-binary :all: "$@"
+}
+
+locked --requirement "locks/$1.txt"
 if grep -q 'via torch$' "locks/$1.txt"; then
-    set -- ${CPU_WHEELS:+--find-links "$CPU_WHEELS"}
-    [ -n "${CUDA:-}" ] || install --no-deps --require-hashes "$@" --requirement locks/torch.txt
-    # No line of that lock fits this machine or this Python, or it shall be the build for NVIDIA's
-    # cards, which is what the package registry has.
-    /opt/starwise/bin/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null ||
-        install "$(grep -o 'torch==[0-9.]*' pyproject.toml)"
+    if [ -n "${CUDA:-}" ]; then
+        locked --requirement locks/cuda.txt
+    else
+        locked ${CPU_WHEELS:+--find-links "$CPU_WHEELS"} --requirement locks/torch.txt
+    fi
+    # pip passes over the lines that are for other machines: here it passed over all of them.
+    /opt/starwise/bin/python -c 'import importlib.metadata as m; m.version("torch")' || {
+        echo "locks/torch.txt has no torch for this Python and this machine." >&2
+        exit 1
+    }
 fi
 
 # What wheels carry for those who build upon them, test them, debug them or complete their code in

@@ -1,22 +1,22 @@
 """Write the lock files of this folder: every package of an environment, with version and hashes.
 
-    ./run_all.sh lock                 # all of them, from lib/pyproject.toml
+    ./run_all.sh lock                 # all of them, from lib/pyproject.toml; then see images.py
     ./run_all.sh lock --upgrade       # also newer versions of what pyproject.toml does not pin
 
-One file for each of `PURPOSES`, for Linux and macOS and every Python we support, made by uv. None
+One file for each of `PURPOSES`, for Linux and macOS and every Python of `PYTHONS`, made by uv. None
 of them holds torch: on Linux the torch of the package registry wants NVIDIA's libraries, several
-GB, and the small one lies on PyTorch's own page of CPU wheels. So torch stands apart in `torch.txt`
-and is installed beside the rest:
+GB, and the small one lies on PyTorch's own page of CPU wheels. So torch stands apart, as the small
+one in `torch.txt` and as the large one in `cuda.txt`, and is installed beside the rest:
 
     pip install --no-deps --require-hashes --find-links CPU_WHEELS -r lib/locks/torch.txt
     pip install --no-deps --require-hashes -r lib/locks/batch.txt
     pip install --no-deps ./lib
 
-`torch.txt` names the CPU wheels whose hashes could be read where this last ran: from the page,
-which has those of every Python and machine, or from a folder of wheels in STARWISE_CPU_WHEELS.
-Hashes of the same version stay in the file. For a Linux that no line of it fits, torch is installed
-in the version of pyproject.toml, without a hash. The package registry's own wheels for Linux are no
-way out: by their size (some 430 to 530 MB) they are the builds for NVIDIA's cards, on ARM too.
+The hashes of `torch.txt` come, for macOS, from the package registry and, for Linux, from PyTorch's
+page. STARWISE_CPU_WHEELS names another page of such links, or a folder of wheels; where neither is
+to be seen, the hashes that the file has of the same version stay. Nothing is written unless every
+Python and machine has its torch, and uv, asked for each of them, takes every file of every lock by
+its hash and without building anything.
 """
 
 import argparse
@@ -41,8 +41,17 @@ PURPOSES = {
     "test": "For everything and for the tests.",
     "cloud": "For the checkers of `run_all.sh test --cloud`, in an environment of their own.",
 }
-OLDEST = "3.11"  # the oldest Python that pyproject.toml allows
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+SYSTEMS = {  # sys_platform and platform_machine: what uv calls the oldest of the kind
+    ("linux", "x86_64"): "x86_64-manylinux_2_28",
+    ("linux", "aarch64"): "aarch64-manylinux_2_28",
+    ("darwin", "arm64"): "aarch64-apple-darwin",
+}
+MACOS = "14.0"  # the oldest that torch has wheels for
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu/torch/"
+WHEEL = re.compile(
+    r"torch-([\w.+]+)-cp3(\d+)-cp3\d+-(manylinux|macosx)_[\d_]+_(x86_64|aarch64|arm64)\.whl"
+)
 FOR_NVIDIA = re.compile(r"(?:nvidia-|cuda-|triton)[\w.-]*")
 
 
@@ -53,21 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     upgrade = parser.parse_args(arguments).upgrade
     project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())
     (torch,) = (line for line in project["project"]["dependencies"] if name(line) == "torch")
-    # uv's answers, with their pins, hashes and reasons; for torch with all that it would bring.
-    with_torch = compiled([torch], [], "")
-    unwanted = re.findall(rf"^{FOR_NVIDIA.pattern}(?===)", with_torch, flags=re.MULTILINE)
-    locks = {}
+    locks = {"torch": torch_lock(torch)}
+    print("cuda.txt ...", flush=True)
+    locks["cuda"] = cuda_lock(torch, "" if upgrade else former("cuda"))
+    unwanted = re.findall(rf"^{FOR_NVIDIA.pattern}(?===)", locks["cuda"], flags=re.MULTILINE)
     for purpose, about in PURPOSES.items():
         print(f"{purpose}.txt ...", flush=True)
-        former = FOLDER / f"{purpose}.txt"
-        known = "" if upgrade or not former.exists() else former.read_text()
-        text = compiled(requirements(project, purpose), unwanted, known)
-        locks[former] = heading(about) + text
-    locks[FOLDER / "torch.txt"] = torch_lock(torch, with_torch)
-    for path, text in locks.items():
-        path.write_text(text)
+        known = "" if upgrade else former(purpose)
+        locks[purpose] = heading(about) + compiled(requirements(project, purpose), unwanted, known)
+    try_all({purpose: text for purpose, text in locks.items() if purpose != "torch"})
+    for purpose, text in locks.items():
+        (FOLDER / f"{purpose}.txt").write_text(text)
     print(f"{len(locks)} files are in {FOLDER}.")
-    return 0
+    return subprocess.run([sys.executable, "-P", FOLDER / "images.py"]).returncode
+
+
+def former(purpose: str) -> str:
+    """Return the lock file as it is, or nothing."""
+    path = FOLDER / f"{purpose}.txt"
+    return path.read_text() if path.exists() else ""
 
 
 def requirements(project: dict, purpose: str) -> list[str]:
@@ -107,73 +120,133 @@ def name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
 
 
+def uv(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    """Run uv, which reads no settings of this machine but its variables."""
+    command = [sys.executable, "-m", "uv", "--no-config", "pip", *arguments]
+    return subprocess.run(command, text=True, **options)
+
+
 def compiled(asked: list[str], unwanted: list[str], known: str) -> str:
     """Return what uv makes of requirements; versions in the lock `known` stay where they fit."""
     with tempfile.TemporaryDirectory() as folder:
         excluded, written = Path(folder) / "excluded.txt", Path(folder) / "lock.txt"
         excluded.write_text("\n".join(unwanted))
         written.write_text(known)
-        command = [
-            sys.executable,
-            "-m",
-            "uv",
-            "--no-config",
-            "pip",
-            "compile",
-            "-",
-            "--quiet",
-            "--universal",
-        ]
-        command += ["--generate-hashes", "--no-header", "--no-emit-index-url"]
-        command += ["--python-version", OLDEST, "--output-file", str(written)]
+        options = ["--quiet", "--universal", "--python-version", PYTHONS[0], "--generate-hashes"]
+        options += ["--no-header", "--no-emit-index-url", "--output-file", str(written)]
         if unwanted:
-            command += ["--excludes", str(excluded), "--no-emit-package", "torch"]
-        subprocess.run(command, input="\n".join(asked), text=True, check=True)
+            options += ["--excludes", str(excluded), "--no-emit-package", "torch"]
+        uv("compile", "-", *options, input="\n".join(asked), check=True)
         text = written.read_text().replace("via -r -", "via lib/pyproject.toml")
         return text.partition("\n# The following packages were excluded")[0].rstrip() + "\n"
 
 
-def torch_lock(requirement: str, with_torch: str) -> str:
-    """Return the lock of torch: CPU wheels on Linux, the registry's, which are small, elsewhere."""
-    version = requirement.partition("==")[2]
-    target = FOLDER / "torch.txt"
-    former = target.read_text() if target.exists() else ""
-    wheels = cpu_wheels(version) | dict(
-        re.findall(rf"# (torch-{re.escape(version)}\+\S+\.whl)\n.*?sha256:(\w+)", former, re.DOTALL)
+def cuda_lock(requirement: str, known: str) -> str:
+    """Return the lock of torch for NVIDIA's cards, with what it brings that no other lock has."""
+    entries = re.findall(
+        r"^[\w.-]+==.*(?:\n +.*)*", compiled([requirement], [], known), re.MULTILINE
     )
-    everywhere = re.search(r"^torch==.*(?:\n +--hash=.*)+", with_torch, flags=re.MULTILINE)[0]
-    lines = [everywhere.replace(" \\", " ; sys_platform != 'linux' \\", 1)]
+    lines = []
+    for entry in entries:
+        if entry.startswith("torch=="):
+            lines.append(entry.replace(" \\", " ; sys_platform == 'linux' \\", 1))
+        elif FOR_NVIDIA.match(entry):
+            lines.append(entry)
+    return heading("torch with NVIDIA's libraries, for Linux.") + "\n".join(lines) + "\n"
+
+
+def torch_lock(requirement: str) -> str:
+    """Return the lock of torch: CPU wheels on Linux, the registry's, which are small, on macOS."""
+    version = requirement.partition("==")[2]
+    known = re.findall(r"# (torch-\S+\.whl)\n.*?sha256:(\w+)", former("torch"), re.DOTALL)
+    wheels = dict(known) | cpu_wheels() | registry_wheels(requirement)
+    lines, found = (
+        [heading("torch without NVIDIA's libraries, for Linux and macOS.").rstrip()],
+        set(),
+    )
     for wheel, digest in sorted(wheels.items()):
-        python, machine = re.search(r"-cp3(\d+)-.*_(x86_64|aarch64)\.whl", wheel).groups()
+        fits = WHEEL.fullmatch(wheel)
+        if not fits:
+            continue
+        build, python, kind, machine = fits.groups()
+        system = "darwin" if kind == "macosx" else "linux"
+        wanted = version if system == "darwin" else f"{version}+cpu"
+        if build != wanted or f"3.{python}" not in PYTHONS:
+            continue
+        found.add((f"3.{python}", system, machine))
         lines += [
             f"# {wheel}",
-            f"torch=={version}+cpu ; sys_platform == 'linux' and platform_machine == '{machine}' "
+            f"torch=={build} ; sys_platform == '{system}' and platform_machine == '{machine}' "
             f"and python_version == '3.{python}' \\\n    --hash=sha256:{digest}",
         ]
-    return (
-        heading(
-            "torch without NVIDIA's libraries; where no line fits, its version is fixed, no hash."
+    gaps = [
+        f"Python {python} on {system} {machine}"
+        for python in PYTHONS
+        for system, machine in SYSTEMS
+        if (python, system, machine) not in found
+    ]
+    if gaps:
+        raise SystemExit(
+            f"No lock was changed: there is no hash of torch {version} for {', '.join(gaps)}. "
+            f"Start this where {CPU_WHEELS} can be seen, or name a copy of that page (file://...) "
+            "or a folder of the wheels in STARWISE_CPU_WHEELS."
         )
-        + "\n".join(lines)
-        + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def registry_wheels(requirement: str) -> dict[str, str]:
+    """Return file names and SHA-256 of what the package registry has of one version."""
+    options = ["--quiet", "--universal", "--python-version", PYTHONS[0], "--no-deps"]
+    answer = uv(
+        *("compile", "-", *options, "--format", "pylock.toml"),
+        input=requirement,
+        check=True,
+        stdout=subprocess.PIPE,
     )
+    (package,) = tomllib.loads(answer.stdout)["packages"]
+    return {
+        unquote(wheel["url"]).rpartition("/")[2]: wheel["hashes"]["sha256"]
+        for wheel in package["wheels"]
+    }
 
 
-def cpu_wheels(version: str) -> dict[str, str]:
+def try_all(locks: dict[str, str]) -> None:
+    """Have uv choose the files of every lock for every Python and machine; nothing is fetched."""
+    with tempfile.TemporaryDirectory() as folder:
+        for purpose, text in locks.items():
+            print(f"{purpose}.txt for {len(PYTHONS) * len(SYSTEMS)} environments ...", flush=True)
+            path = Path(folder) / f"{purpose}.txt"
+            path.write_text(text)
+            for (system, machine), called in SYSTEMS.items():
+                for python in PYTHONS:
+                    options = ["--dry-run", "--no-deps", "--require-hashes", "--only-binary=:all:"]
+                    options += ["--python-platform", called, "--python-version", python]
+                    answer = uv(
+                        *("install", *options, "--target", f"{folder}/none", "-r", str(path)),
+                        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS},
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT,
+                    )
+                    if answer.returncode:
+                        raise SystemExit(
+                            f"No lock was changed: {purpose}.txt does not install with Python "
+                            f"{python} on {system} {machine}.\n{answer.stdout}"
+                        )
+
+
+def cpu_wheels() -> dict[str, str]:
     """Return file names and SHA-256 of the CPU wheels for Linux, as far as they can be seen."""
     source = os.environ.get("STARWISE_CPU_WHEELS", CPU_WHEELS)
-    wanted = re.compile(rf"torch-{re.escape(version)}\+cpu-cp3\d+-cp3\d+-manylinux\w+\.whl")
     if Path(source).is_dir():
-        files = (path for path in Path(source).iterdir() if wanted.fullmatch(path.name))
+        files = [path for path in Path(source).iterdir() if WHEEL.fullmatch(path.name)]
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     try:
         with urllib.request.urlopen(source, timeout=30) as answer:
             links = re.findall(r'href="([^"#]+)#sha256=(\w{64})"', answer.read().decode())
     except (urllib.error.URLError, OSError) as error:
-        print(f"The CPU wheels of torch cannot be seen ({error}): the known ones stay.")
+        print(f"The page of torch's CPU wheels cannot be seen ({error}): the known hashes stay.")
         return {}
-    files = ((unquote(link).rpartition("/")[2], digest) for link, digest in links)
-    return {file: digest for file, digest in files if wanted.fullmatch(file)}
+    return {unquote(link).rpartition("/")[2]: digest for link, digest in links}
 
 
 def heading(about: str) -> str:

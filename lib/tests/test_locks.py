@@ -1,17 +1,20 @@
 """lib/locks: every package of an image and of CI by version and hash, true to pyproject.toml."""
 
+import hashlib
 import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 
 import nbformat
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from starwise.paths import project_root
 
@@ -44,7 +47,7 @@ def here(purpose: str) -> dict[str, Requirement]:
     }
 
 
-@pytest.mark.parametrize("purpose", [*renew.PURPOSES, "torch"])
+@pytest.mark.parametrize("purpose", [*renew.PURPOSES, "torch", "cuda"])
 def test_every_package_has_one_version_and_hashes(purpose):
     entries = locked(purpose)
     assert entries
@@ -52,7 +55,7 @@ def test_every_package_has_one_version_and_hashes(purpose):
         assert re.fullmatch(r"==[^,*]+", str(requirement.specifier)), requirement
         assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes)
     names = [requirement.name for requirement, _ in entries]
-    if purpose != "torch":
+    if purpose in renew.PURPOSES:
         assert "torch" not in names
         assert not [name for name in names if name.startswith(("nvidia", "cuda", "triton"))]
 
@@ -87,41 +90,114 @@ def test_an_extra_of_our_own_is_spelt_out_and_never_looked_up():
     assert asked == ["numpy==1", "pytest==2", "redis==3", "redis==3"]
 
 
-def test_torch_is_the_version_of_pyproject_on_every_system():
-    (asked,) = (
-        line for line in PYPROJECT["project"]["dependencies"] if renew.name(line) == "torch"
-    )
-    entries = [requirement for requirement, _ in locked("torch")]
-    for requirement in entries:
-        base = str(requirement.specifier).partition("+")[0]
-        assert f"torch{base}" == asked, f"torch is {RENEW}"
-    container = {
+ENVIRONMENTS = [(*machine, python) for machine in renew.SYSTEMS for python in renew.PYTHONS]
+
+
+def environment(system: str, machine: str, python: str) -> dict[str, str]:
+    """Return what the markers of a requirement ask for, of another machine."""
+    return {
         **default_environment(),
-        "sys_platform": "linux",
-        "platform_machine": "x86_64",
-        "python_version": "3.11",
+        "sys_platform": system,
+        "platform_system": {"linux": "Linux", "darwin": "Darwin"}[system],
+        "platform_machine": machine,
+        "python_version": python,
+        "python_full_version": f"{python}.9",
     }
-    (cpu,) = (one for one in entries if one.marker.evaluate(container))
-    assert str(cpu.specifier).endswith("+cpu")
-    assert [one for one in entries if one.marker.evaluate({**container, "sys_platform": "darwin"})]
+
+
+def torch_of_pyproject() -> str:
+    (asked,) = (one for one in PYPROJECT["project"]["dependencies"] if renew.name(one) == "torch")
+    return asked.partition("==")[2]
+
+
+@pytest.mark.parametrize(("system", "machine", "python"), ENVIRONMENTS)
+def test_torch_has_a_hash_for_every_python_and_machine(system, machine, python):
+    version = torch_of_pyproject()
+    build = f"{version}+cpu" if system == "linux" else version
+    (entry,) = (
+        (requirement, hashes)
+        for requirement, hashes in locked("torch")
+        if requirement.marker.evaluate(environment(system, machine, python))
+    )
+    assert str(entry[0].specifier) == f"=={build}", f"torch is {RENEW}"
+    # The comment before it names the one file that this is the hash of.
+    (digest,) = (one.removeprefix("sha256:") for one in entry[1])
+    text = (FOLDER / "torch.txt").read_text()
+    (file,) = re.findall(rf"# (torch-\S+\.whl)\n[^#]*{digest}", text)
+    _, _, _, tags = parse_wheel_filename(file)
+    kinds = {(tag.interpreter, tag.abi) for tag in tags}
+    assert kinds == {(f"cp{python.replace('.', '')}",) * 2}
+    kind = "manylinux" if system == "linux" else "macosx"
+    assert all(tag.platform.startswith(kind) and tag.platform.endswith(machine) for tag in tags)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_torch_for_nvidia_is_the_same_version_and_brings_whatever_it_needs(machine):
+    there = environment("linux", machine, "3.11")
+    inside = {
+        canonicalize_name(one.name): str(one.specifier)
+        for one, _ in locked("cuda")
+        if one.marker is None or one.marker.evaluate(there)
+    }
+    assert inside["torch"] == f"=={torch_of_pyproject()}", f"torch is {RENEW}"
+    assert {"triton", "nvidia-cublas", "nvidia-cudnn-cu13"} <= set(inside)
+    # No package comes twice, in two versions.
+    assert not set(inside) & {canonicalize_name(one.name) for one, _ in locked("batch")}
+    assert not [one for one, _ in locked("cuda") if one.marker.evaluate({"sys_platform": "darwin"})]
+
+
+REGISTRY = {f"torch-9.9.0-cp3{p}-cp3{p}-macosx_14_0_arm64.whl": f"{p}" * 32 for p in range(11, 15)}
+
+
+def page_of_wheels(path: Path, version: str, pythons: Sequence[int]) -> str:
+    """Write a page as PyTorch has one, and return its address."""
+    names = [
+        f"torch-{version}%2Bcpu-cp3{python}-cp3{python}{free}-manylinux_2_28_{machine}.whl"
+        for python in pythons
+        for free in ("", "t")
+        for machine in ("x86_64", "aarch64")
+    ]
+    names += [f"torch-{version}%2Bcpu-cp313-cp313-win_amd64.whl", "torch-9.8.0.whl"]
+    links = (
+        f'<a href="/whl/{one}#sha256={hashlib.sha256(one.encode()).hexdigest()}">' for one in names
+    )
+    path.write_text("".join(links))
+    return path.as_uri()
 
 
 def test_where_the_page_of_cpu_wheels_is_seen_each_python_and_machine_gets_its_line(
     tmp_path, monkeypatch
 ):
-    page, digest = tmp_path / "torch.html", "0123456789abcdef" * 4
-    names = [
-        f"torch-9.9.0%2Bcpu-cp3{python}-cp3{python}-manylinux_2_28_{machine}.whl"
-        for python in (11, 13)
-        for machine in ("x86_64", "aarch64")
-    ]
-    others = ["torch-9.9.0%2Bcpu-cp313-cp313t-manylinux_2_28_x86_64.whl", "torch-9.8.0.whl"]
-    page.write_text("".join(f'<a href="/whl/{one}#sha256={digest}">' for one in names + others))
-    monkeypatch.setenv("STARWISE_CPU_WHEELS", page.as_uri())
-    lock = renew.torch_lock("torch==9.9.0", f"torch==9.9.0 \\\n    --hash=sha256:{digest}\n")
-    marks = re.findall(r"machine == '(\w+)' and python_version == '(3\.\d+)'", lock)
-    assert sorted(marks) == [(m, p) for m in ("aarch64", "x86_64") for p in ("3.11", "3.13")]
-    assert lock.count(digest) == 5 and "cp313t" not in lock
+    monkeypatch.setattr(renew, "registry_wheels", lambda requirement: REGISTRY)
+    page = page_of_wheels(tmp_path / "torch.html", "9.9.0", range(10, 16))
+    monkeypatch.setenv("STARWISE_CPU_WHEELS", page)
+    lock = renew.torch_lock("torch==9.9.0")
+    marks = re.findall(
+        r"platform == '(\w+)' and platform_machine == '(\w+)' and python_version == '(3\.\d+)'",
+        lock,
+    )
+    assert sorted(marks) == sorted(ENVIRONMENTS)
+    assert lock.count("--hash") == len(ENVIRONMENTS) and "cp313t" not in lock
+
+
+def test_a_torch_without_a_hash_for_some_python_changes_no_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(renew, "registry_wheels", lambda requirement: REGISTRY)
+    page = page_of_wheels(tmp_path / "torch.html", "9.9.0", [11, 12, 14])
+    monkeypatch.setenv("STARWISE_CPU_WHEELS", page)
+    gap = "for Python 3.13 on linux x86_64, Python 3.13 on linux aarch64"
+    with pytest.raises(SystemExit, match=f"No lock was changed: .* of torch 9.9.0 {gap}"):
+        renew.torch_lock("torch==9.9.0")
+
+
+def test_where_the_page_is_not_seen_the_known_hashes_stay(tmp_path, monkeypatch, capsys):
+    version = torch_of_pyproject()
+    ours = dict(
+        re.findall(r"# (torch-\S+-macosx\S+\.whl)\n.*?sha256:(\w+)", renew.former("torch"), re.S)
+    )
+    monkeypatch.setattr(renew, "registry_wheels", lambda requirement: ours)
+    monkeypatch.setenv("STARWISE_CPU_WHEELS", (tmp_path / "none.html").as_uri())
+    assert renew.torch_lock(f"torch=={version}") == renew.former("torch")
+    assert "cannot be seen" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("purpose", [one for one in renew.PURPOSES if one != "cloud"])

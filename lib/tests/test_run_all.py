@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from starwise.paths import project_root
 
@@ -30,6 +31,7 @@ TOOLS = [
     "mkdir",
     "readlink",
     "rm",
+    "sed",
     "sleep",
     "tail",
     "touch",
@@ -261,11 +263,34 @@ def test_the_locked_versions_come_first_where_they_are_asked_for(machine):
     locks = f"{machine.project}/lib/locks"
     pip = "python -m pip install --no-input --disable-pip-version-check"
     installed = [line for line in machine.calls.splitlines() if line.startswith(pip)]
+    hashed = "--no-deps --require-hashes --only-binary :all: --requirement"
+    # Nothing but files whose hash is known, and Starwise itself, whose build fetches nothing.
     assert [line.removeprefix(f"{pip} ") for line in installed] == [
-        f"--no-deps --require-hashes --requirement {locks}/torch.txt",
-        f"--no-deps --require-hashes --requirement {locks}/test.txt",
-        f"--no-build-isolation --editable {machine.project}/lib[test]",
+        f"{hashed} {locks}/torch.txt",
+        f"{hashed} {locks}/test.txt",
+        f"--no-deps --no-build-isolation --editable {machine.project}/lib[test]",
     ]
+
+
+def test_the_locked_torch_is_the_one_for_the_card_where_there_is_a_card(machine):
+    machine.install("nvidia-smi", "#!/bin/sh\ntrue\n")
+    machine.run(STARWISE_LOCKED="yes")
+    assert "locks/cuda.txt" in machine.calls and "locks/torch.txt" not in machine.calls
+
+
+def test_a_locked_conda_makes_python_alone_and_the_rest_comes_by_hash(tmp_path):
+    machine = Machine(tmp_path, "starwise")
+    machine.install("conda", CONDA)
+    machine.run(STARWISE_LOCKED="yes")
+    file = machine.project / "outputs/environment-locked.yml"
+    assert f"conda env create --prefix {machine.project}/.conda --file {file}\n" in machine.calls
+    made = yaml.safe_load(file.read_text())
+    asked = yaml.safe_load((machine.project / "environment.yml").read_text())
+    assert made == {**asked, "dependencies": asked["dependencies"][:-1]}
+    assert all(isinstance(line, str) for line in made["dependencies"])
+    installed = [line for line in machine.calls.splitlines() if "-m pip install" in line]
+    assert ["--require-hashes" in line for line in installed] == [True, True, False]
+    assert "--no-deps --no-build-isolation --editable" in installed[-1]
 
 
 def test_a_lock_that_does_not_install_stops_the_set_up(machine):
@@ -279,7 +304,8 @@ def test_the_checkers_of_the_cloud_are_installed_once_and_apart(machine):
     machine.run("test", "--cloud", "-k", "aws")
     assert f"-m venv --clear {machine.project}/.cloud\n" in machine.calls
     assert (
-        f"--require-hashes --requirement {machine.project}/lib/locks/cloud.txt\n" in machine.calls
+        f"--require-hashes --only-binary :all: --requirement {machine.project}/lib/locks/cloud.txt\n"
+        in machine.calls
     )
     run = "python -P -m pytest -c lib/pyproject.toml -k aws lib/tests\n"
     assert run in machine.calls

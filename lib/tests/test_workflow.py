@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 from checkers import checker
+from packaging.requirements import Requirement
 
 from starwise.paths import project_root
 
@@ -67,6 +68,52 @@ def test_tests_run_on_two_systems_and_two_pythons(checks):
     systems = {row["os"].partition("-")[0] for row in rows}
     pythons = {row["python"] for row in rows} - {"conda"}
     assert systems == {"ubuntu", "macos"} and len(pythons) >= 2
+
+
+# What GitHub's machines of these names are, as a wheel sees them.
+MACHINES = {
+    "ubuntu-latest": ("linux", "x86_64"),
+    "ubuntu-24.04-arm": ("linux", "aarch64"),
+    "macos-latest": ("darwin", "arm64"),
+}
+
+
+def test_every_environment_of_the_matrix_has_a_torch_with_a_hash(project, checks):
+    conda = yaml.safe_load((project / "environment.yml").read_text())["dependencies"][0]
+    lines = (project / "lib/locks/torch.txt").read_text().replace("\\\n", " ").splitlines()
+    torches = [line.partition(" --hash=sha256:") for line in lines if line.startswith("torch==")]
+    rows = checks["jobs"]["test"]["strategy"]["matrix"]["include"]
+    assert len(rows) >= 4
+    for row in rows:
+        system, machine = MACHINES[row["os"]]
+        python = row["python"].replace("conda", conda.partition("=")[2])
+        there = {"sys_platform": system, "platform_machine": machine, "python_version": python}
+        found = [
+            digest for torch, _, digest in torches if Requirement(torch).marker.evaluate(there)
+        ]
+        assert len(found) == 1 and len(found[0]) == 64, f"{row['name']}: no torch in lib/locks"
+
+
+def test_everything_that_it_installs_is_installed_by_hash(project, checks):
+    # run_all.sh and lib/deploy/install.sh install; what they do locked is tested beside them.
+    assert checks["env"]["STARWISE_LOCKED"]
+    assert all("env" not in job for job in checks["jobs"].values())
+    for step in steps(checks):
+        assert not re.search(r"\b(pip3?|conda|apt-get|npm|brew) ", step.get("run", "")), step
+    script = (project / "lib/deploy/install.sh").read_text()
+    assert "--no-deps --require-hashes --only-binary :all:" in script
+    assert re.findall(r"^ *install .*", script, re.MULTILINE) == [
+        '    install --no-deps --require-hashes --only-binary :all: "$@"'
+    ]
+    installs = re.findall(r"^.*\binstall\.sh.*", (project / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(installs) == 4 and "pip install" not in (project / "Dockerfile").read_text()
+
+
+def test_images_stand_on_the_digest_that_is_asked_for_before_and_shown(checks):
+    pin, build = (step["run"] for step in checks["jobs"]["images"]["steps"] if "run" in step)
+    assert pin.startswith("python3 lib/locks/images.py\n")
+    assert 'lib/locks/images.env | tee -a "$GITHUB_ENV"' in pin
+    assert '--build-arg "BASE=$STARWISE_BASE"' in build
 
 
 def test_the_series_runs_every_month_and_its_book_is_kept(checks):
