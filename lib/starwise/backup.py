@@ -120,12 +120,25 @@ def main(args: argparse.Namespace) -> int:
             # What people wrote is for the operator's eyes: no one else may read the file.
             with whole_file(args.file, private=True) as temporary:
                 count = write(store.everything(), temporary)
+                if not count and _may_hold_reviews(args.file):
+                    raise BackupError(
+                        f"There are no reviews in this database, and {args.file} stays as it is: "
+                        "is it the right database (DATABASE_URL)?"
+                    )
         except OSError as error:
             raise BackupError(f"{args.file} cannot be written: {error.strerror}.") from None
         finally:
             store.close()
     print(f"{counted(count)} written to {args.file}.")
     return 0
+
+
+def _may_hold_reviews(path: Path) -> bool:
+    """Say whether a file is there that is anything but a backup of no reviews."""
+    try:
+        return path.is_file() and next(read(path), None) is not None
+    except BackupError:
+        return True
 
 
 def counted(count: int) -> str:

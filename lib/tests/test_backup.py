@@ -88,6 +88,21 @@ def test_an_empty_database_makes_a_backup_too(fresh, tmp_path, capsys):
     assert "0 reviews written" in capsys.readouterr().out
 
 
+def test_an_empty_database_does_not_take_the_place_of_a_backup(fresh, tmp_path, capsys):
+    fill(fresh())
+    file = tmp_path / "reviews.jsonl.gz"
+    assert main(["backup", str(file)]) == 0
+    before = file.read_bytes()
+    fresh()
+    assert main(["backup", str(file)]) != 0
+    said = capsys.readouterr().err
+    assert "no reviews in this database" in said and "DATABASE_URL" in said
+    assert file.read_bytes() == before and os.listdir(tmp_path) == [file.name]
+    # A backup of nothing may be made anew, every night.
+    nothing = tmp_path / "none.gz"
+    assert main(["backup", str(nothing)]) == 0 and main(["backup", str(nothing)]) == 0
+
+
 def cut(data: bytes) -> bytes:
     return data[: len(data) // 2]
 

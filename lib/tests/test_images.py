@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from test_proxy import SCORE, ask, free_port, until
 
 from starwise.collect.browser import browser
 from starwise.paths import Outputs
+from starwise.store import Store
 
 LIMITS = {"dashboard": 400, "api": 900, "batch": 1600, "proxy": 100}  # MB over the base
 CANARY = "canary-that-must-stay-outside"
@@ -166,6 +168,38 @@ def test_the_service_scores_and_stores_and_the_page_serves_behind_the_proxy(
             == "Excellent, I love it."
         )
     engine.dispose()
+
+
+def test_the_image_of_the_service_backs_the_reviews_up_and_restores_them(
+    images, debian_postgres, tmp_path
+):
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    os.chown(backups, 1000, 1000)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    address = debian_postgres.new_database()
+    store = Store(address, connections=1)
+
+    def starwise(*arguments: str) -> str:
+        """Run a command of the image as the README has docker compose run it; return its words."""
+        log = tmp_path / f"{arguments[0]}.log"
+        environment, mounts = {"DATABASE_URL": address}, {"/mnt": backups}
+        with images["api"].run(log, arguments, environment, mounts) as process:
+            assert process.wait(120) == 0, log.read_text()
+        return log.read_text()
+
+    store.save(id=uuid.uuid4(), brand="Lamp", review="Lovely.", rating=5)
+    (kept,) = store.everything()
+    assert "1 review written to /mnt/reviews.jsonl.gz" in starwise(
+        "backup", "/mnt/reviews.jsonl.gz"
+    )
+    assert (backups / "reviews.jsonl.gz").stat().st_mode & 0o777 == 0o600
+    store.delete(kept.id)
+    assert "1 restored" in starwise("restore", "/mnt/reviews.jsonl.gz")
+    assert list(store.everything()) == [kept]
+    assert "0 reviews older than 30 days" in starwise("prune", "--older-than", "30")
+    store.close()
 
 
 def test_an_image_that_is_asked_too_early_or_is_gone_is_not_healthy(images):
