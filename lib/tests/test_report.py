@@ -69,7 +69,10 @@ def outputs(own_outputs) -> Outputs:
     trace = ["\x1b[0;31mValueError\x1b[0m: " + EVIL]
     second = notebook(
         "02 · Label",
-        new_markdown_cell("## What broke"),
+        new_markdown_cell(
+            "## What broke\n\n| their switch | here | what it does |\n|---|---|---|\n"
+            '| `ignore_center`, `group_labels` | `three_stars = "left out"` | leaves them out |\n'
+        ),
         cell("1 / 0", new_output("error", ename="ValueError", evalue=EVIL, traceback=trace)),
         exception=True,
     )
@@ -210,6 +213,12 @@ def test_in_a_browser_without_a_network_it_reads_well_and_runs_nothing(browser, 
                     ".map(td => td.getBoundingClientRect().right <= innerWidth)"
                 )
             )
+            # Nor does a table in the prose hide its last column.
+            hidden = (
+                "return [...document.querySelectorAll('.prose table')]"
+                ".map(table => table.offsetWidth - table.parentElement.clientWidth)"
+            )
+            assert max(browser.execute_script(hidden), default=0) <= 0, (name, width)
             dark = browser.execute_script(
                 "return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0] < 128"
             )
