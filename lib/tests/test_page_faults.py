@@ -195,18 +195,18 @@ def test_a_lost_connection_is_said_and_mended_with_what_was_typed_meanwhile(serv
     proxy = Proxy(served.page)
     with tab(window) as page:
         visit(page, proxy.url)
-        write(page, "Terrible, broken, rude.")
+        write(page, "Terrible. It arrived broken, nobody answers, never again.")
         until(lambda: 0 <= score(page) < 40)
         proxy.hang_up()
         until(lambda: "connection is lost" in notice(page))
         assert not button(page, "Submit").is_enabled()
-        write(page, "Wonderful! Friendly people, I love it.")
+        write(page, "Wonderful shop, very friendly people, I love it.")
         time.sleep(0.5)
         proxy.cut = False
         until(lambda: notice(page) == "" and score(page) > 60)
         submit(page)
         until(lambda: notice(page).startswith("Saved."))
-        assert len(reviews_of(served, "Wonderful! Friendly people, I love it.")) == 1
+        assert len(reviews_of(served, "Wonderful shop, very friendly people, I love it.")) == 1
     proxy.listener.close()
 
 
@@ -430,7 +430,7 @@ def test_forged_messages_are_refused_at_once(served, page, tmp_path):
 
     for message in forged:
         IOLoop(make_current=False).run_sync(lambda message=message: send(message), timeout=20)
-    write(page, "Lovely, and the visitor feels nothing of it.")
+    write(page, "Wonderful shop, very friendly people. I will order again.")
     until(lambda: score(page) > 50)
     assert not canary.exists()
 
