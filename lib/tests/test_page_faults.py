@@ -101,6 +101,19 @@ def test_a_page_opened_while_the_database_is_down_works_once_it_is_up(served, wi
     assert len(reviews_of(served, "Opened while the database was down.")) == 1
 
 
+def test_a_text_that_got_no_score_gets_it_once_the_service_answers_again(served, page):
+    service = served.service()
+    service.suspend()
+    try:
+        write(page, "Wonderful shop, very friendly people. I will order again.")
+        until(lambda: "No score just now" in shown(page, ".sw-gauge"))
+        assert stars(page) == 0 and not button(page, "Submit").is_enabled()
+    finally:
+        service.resume()
+    # Nobody touches the page any more.
+    until(lambda: score(page) > 60 and stars(page) >= 4 and button(page, "Submit").is_enabled())
+
+
 def test_a_review_whose_answer_was_lost_is_saved_once_also_after_a_reload(served, page):
     words = "Sent, reloaded, sent again."
     write(page, words)
