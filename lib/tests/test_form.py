@@ -1,4 +1,4 @@
-"""The form's scripts in a real browser with a kernel made of paper: what the real one says too late.
+"""The form's scripts in a real browser with a kernel made of paper, which says things too late.
 
 Between a click and its answer there are always news on their way that know nothing of the click.
 Here the test says when which of them arrives.
