@@ -218,6 +218,93 @@ def test_without_scores_the_visitor_can_still_choose_stars_and_save(client):
     assert visit(client, act).phase == "saved"
 
 
+async def comes(holds, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Ask again after hundredths of a second, where visitors wait for seconds."""
+    monkeypatch.setattr("starwise.dashboard.state.AGAIN", 0.01)
+
+
+def test_a_score_that_failed_comes_by_itself_and_leaves_the_visitors_stars(client, soon):
+    async def act(visit):
+        client.failing = True
+        visit.write("Lovely")
+        await visit.settled()
+        visit.choose(5)
+        await comes(lambda: len(client.asked) >= 3)
+        assert visit.unread and visit.reading is None
+        client.failing = False
+        await comes(lambda: visit.reading)
+        assert (visit.unread, visit.suggested, visit.rating) == ("", 2, 5)
+        asked = len(client.asked)
+        await asyncio.sleep(0.1)
+        assert len(client.asked) == asked, "what has its score is not asked for again"
+
+    visit(client, act)
+    assert set(client.asked) == {"Lovely"} and client.most_at_once == 1
+
+
+def test_a_service_that_is_away_is_asked_more_and_more_seldom_however_much_is_typed(client, soon):
+    client.pause = 0.0
+
+    async def act(visit):
+        client.failing = True
+        for text in ("a", "ab", "abc"):
+            visit.write(text)
+            await visit.settled()
+        await asyncio.sleep(0.6)
+
+    visit(client, act)
+    # Even if every pause came out as short as it may, seven fit (5 ms, 10 ms, ... 320 ms).
+    assert client.most_at_once == 1 and 3 + 1 <= len(client.asked) <= 3 + 7
+
+
+def test_a_submit_does_not_wait_for_a_score_that_failed_before(client, soon):
+    release, again = threading.Event(), threading.Event()
+
+    def predict(text: str) -> Reading:
+        client.asked.append(text)
+        if len(client.asked) > 1:
+            again.set()
+            release.wait(20)
+        raise ClientError("The service does not answer just now.")
+
+    async def act(visit):
+        client.predict = predict
+        visit.write("Lovely")
+        visit.choose(4)
+        await comes(again.is_set)
+        await visit.submit()
+        assert visit.phase == "saved" and not release.is_set()
+        release.set()
+        await asyncio.sleep(0.1)
+        assert len(client.asked) == 2, "what is saved needs no score any more"
+
+    visit(client, act)
+    assert [row["rating"] for row in client.rows.values()] == [4]
+
+
+def test_a_text_that_the_service_refuses_for_good_is_not_sent_again(client, soon):
+    def predict(text: str) -> Reading:
+        client.asked.append(text)
+        raise ClientError("The review holds half a character.", lasting=True)
+
+    async def act(visit):
+        client.predict = predict
+        visit.write("Half a character")
+        await visit.settled()
+        await asyncio.sleep(0.1)
+        assert visit.unread and len(client.asked) == 1
+
+    visit(client, act)
+
+
 def test_a_text_beyond_the_limit_is_neither_scored_nor_submitted(client):
     async def act(visit):
         visit.write("x" * (REVIEW_LIMIT + 1))
@@ -416,9 +503,13 @@ def test_the_client_speaks_to_the_service_and_outlives_its_restart(store):
         assert client.predict("lovely").label == "good"
         with pytest.raises(StarwiseError, match=r"^The review holds a NUL character"):
             client.save(uuid.uuid4(), "Brightleaf", "a\x00b", 5)
-    with pytest.raises(ClientError, match="does not answer"):
+    with pytest.raises(ClientError, match="does not answer") as away:
         client.predict("lovely")
+    assert not away.value.lasting
     with service:
+        with pytest.raises(ClientError, match="is empty") as refused:
+            client.predict(" ")
+        assert refused.value.lasting
         assert client.save(uuid.uuid4(), "Brightleaf", "kind 😀 'quoted'", 5)["rating"] == 5
     assert store.page()[0].review == "kind 😀 'quoted'"
 

@@ -55,15 +55,23 @@ def test_nothing_on_the_page_lies_over_anything_else(page, width):
                 assert beside or one["y"] + one["height"] <= other["y"] + 0.5
 
 
+def marked(page) -> dict[str, str]:
+    """Return the words that count, as soon as they belong to the text, and what is said of each."""
+    return page.execute_script(
+        "return Object.fromEntries([...document.querySelectorAll('.sw-marks:not(.sw-stale) li')]"
+        ".map((one) => [one.querySelector('bdi').textContent, one.innerText]))"
+    )
+
+
 def test_the_words_that_count_are_told_by_more_than_colour_and_follow_the_text(page):
-    write(page, "Lovely people. Never again!")
-    until(lambda: page.find_elements(By.CSS_SELECTOR, ".sw-marks:not(.sw-stale) li"))
-    told = {
-        one.find_element(By.TAG_NAME, "bdi").text: one.text
-        for one in page.find_elements(By.CSS_SELECTOR, ".sw-marks li")
-    }
-    assert "▲" in told["Lovely"] and "raises the score" in told["Lovely"]
-    assert "▼" in told["Never"] and "lowers the score" in told["Never"]
+    # One word decides each text: whatever network reads it, that word moves it far.
+    for words, word, arrow, way in (
+        ("The lamp is wonderful.", "wonderful", "▲", "raises the score"),
+        ("The lamp is terrible.", "terrible", "▼", "lowers the score"),
+    ):
+        write(page, words)
+        told = until(lambda word=word: marked(page).get(word))
+        assert arrow in told and way in told
     assert "▲ raises the score" in shown(page, ".sw-legend")
     mark = page.find_element(By.CSS_SELECTOR, ".sw-marks").rect
     text = page.find_element(By.TAG_NAME, "textarea").rect

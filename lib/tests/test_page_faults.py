@@ -101,6 +101,19 @@ def test_a_page_opened_while_the_database_is_down_works_once_it_is_up(served, wi
     assert len(reviews_of(served, "Opened while the database was down.")) == 1
 
 
+def test_a_text_that_got_no_score_gets_it_once_the_service_answers_again(served, page):
+    service = served.service()
+    service.suspend()
+    try:
+        write(page, "Wonderful shop, very friendly people. I will order again.")
+        until(lambda: "No score just now" in shown(page, ".sw-gauge"))
+        assert stars(page) == 0 and not button(page, "Submit").is_enabled()
+    finally:
+        service.resume()
+    # Nobody touches the page any more.
+    until(lambda: score(page) > 60 and stars(page) >= 4 and button(page, "Submit").is_enabled())
+
+
 def test_a_review_whose_answer_was_lost_is_saved_once_also_after_a_reload(served, page):
     words = "Sent, reloaded, sent again."
     write(page, words)
@@ -195,18 +208,18 @@ def test_a_lost_connection_is_said_and_mended_with_what_was_typed_meanwhile(serv
     proxy = Proxy(served.page)
     with tab(window) as page:
         visit(page, proxy.url)
-        write(page, "Terrible, broken, rude.")
+        write(page, "Terrible. It arrived broken, nobody answers, never again.")
         until(lambda: 0 <= score(page) < 40)
         proxy.hang_up()
         until(lambda: "connection is lost" in notice(page))
         assert not button(page, "Submit").is_enabled()
-        write(page, "Wonderful! Friendly people, I love it.")
+        write(page, "Wonderful shop, very friendly people, I love it.")
         time.sleep(0.5)
         proxy.cut = False
         until(lambda: notice(page) == "" and score(page) > 60)
         submit(page)
         until(lambda: notice(page).startswith("Saved."))
-        assert len(reviews_of(served, "Wonderful! Friendly people, I love it.")) == 1
+        assert len(reviews_of(served, "Wonderful shop, very friendly people, I love it.")) == 1
     proxy.listener.close()
 
 
@@ -430,7 +443,7 @@ def test_forged_messages_are_refused_at_once(served, page, tmp_path):
 
     for message in forged:
         IOLoop(make_current=False).run_sync(lambda message=message: send(message), timeout=20)
-    write(page, "Lovely, and the visitor feels nothing of it.")
+    write(page, "Wonderful shop, very friendly people. I will order again.")
     until(lambda: score(page) > 50)
     assert not canary.exists()
 

@@ -49,6 +49,11 @@ class Served:
         forks = [process for process in everyone if _said(process, "forkserver")]
         return [process for process in forks if any(process.ppid() == one.pid for one in forks)]
 
+    def service(self) -> psutil.Process:
+        """Return the process that scores and stores."""
+        children = psutil.Process(self.process.pid).children()
+        return next(child for child in children if "api" in child.cmdline())
+
     def kill_postgres(self) -> None:
         """SIGKILL to the database's main process; its helpers notice and follow."""
         pid = int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])

@@ -23,7 +23,14 @@ from starwise.paths import Outputs
 
 
 class ClientError(StarwiseError):
-    """The service refused or did not answer; the message is its sentence, or ours."""
+    """The service refused or did not answer; the message is its sentence, or ours.
+
+    `lasting` says that the same request would be refused again.
+    """
+
+    def __init__(self, sentence: str, lasting: bool = False) -> None:
+        super().__init__(sentence)
+        self.lasting = lasting
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class ServiceClient:
             sentence = str(answer["detail"])
         except (ValueError, KeyError, TypeError):
             sentence = f"The service answered with status {status}."
-        raise ClientError(sentence)
+        raise ClientError(sentence, lasting=400 <= status < 500 and status not in (408, 429))
 
     def _exchange(self, path: str, body: bytes, timeout: float) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}

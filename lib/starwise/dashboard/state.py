@@ -44,6 +44,8 @@ EXAMPLES = (
 Notice = Literal["", "saved", "failed", "info"]
 
 PAUSE = 0.3  # seconds without a letter until we ask which words moved the score
+AGAIN = 1.0  # seconds until we ask again for a score that failed; twice as many each further time
+SELDOM = 30.0  # seconds between two such attempts at most
 FAINT = 0.01  # a word that moved the sentiment by less is not worth showing
 MARKS = 6  # words shown at most
 RECENT = 5  # reviews of this visit shown at most
@@ -73,6 +75,8 @@ class Visit:
         self._scoring: asyncio.Task[None] | None = None
         self._scored = ""  # the text that `reading` belongs to
         self._explaining: asyncio.Task[None] | None = None
+        self._trying_again: asyncio.Task[None] | None = None
+        self._failed = ""  # the text that no score could be had for
         self.scores = 0  # how many there have been
         self.recent: list[Sent] = []  # newest first; of this visit only
         self.brand = self._chance.choice(self._brands)
@@ -116,7 +120,7 @@ class Visit:
         """Take the text as it stands now, and have it scored."""
         if self.phase == "saved" or text == self.text:
             return
-        self.text = text
+        self.text, self._failed = text, ""
         if self.phase == "writing":
             self.notice, self.message = "", ""
         if not self._readable:
@@ -209,8 +213,9 @@ class Visit:
         self._changed()
 
     async def settled(self) -> None:
-        """Wait until the score belongs to the text."""
-        while self._scoring is not None:
+        """Wait until the score belongs to the text, or could not be had."""
+        # Not for further attempts at a text that was refused a score: nobody knows when they end.
+        while self._scoring is not None and self._failed != self.text:
             await asyncio.shield(self._scoring)
 
     @property
@@ -220,23 +225,41 @@ class Visit:
     async def _score(self) -> None:
         # One prediction at a time; what was typed meanwhile is scored next, and only its last
         # state, so a slow service is never followed by a queue of old texts.
-        self._scored = ""
+        self._scored, lasting = "", False
         try:
             while self._readable and self._scored != self.text:
                 text, reading, problem = self.text, None, ""
                 try:
                     reading = await self._ask(self._client.predict, text)
                 except StarwiseError as error:
-                    problem = str(error)
+                    problem, lasting = str(error), getattr(error, "lasting", False)
                 self._scored = text
+                self._failed = text if problem else ""
                 if self._readable:
                     self.reading, self.unread = reading, problem
                     self.scores += 1
                     self._changed()
         finally:
             self._scoring = None
+        if self.unread and not lasting and self._trying_again is None:
+            self._trying_again = asyncio.ensure_future(self._try_again())
         if self._explaining is None and self.reading:
             self._explaining = asyncio.ensure_future(self._explain())
+
+    async def _try_again(self) -> None:
+        # A service that comes back shall not meet all its visitors at the same moment: each waits
+        # for a time of its own, and longer and longer.
+        pause = AGAIN
+        try:
+            while self.unread and self.phase != "saved":
+                await asyncio.sleep(pause * (0.5 + self._chance.random()))
+                pause = min(2 * pause, SELDOM)
+                if self.unread and self.phase == "writing":
+                    if self._scoring is None:
+                        self._scoring = asyncio.ensure_future(self._score())
+                    await asyncio.shield(self._scoring)
+        finally:
+            self._trying_again = None
 
     async def _explain(self) -> None:
         # To explain costs many times as much as to score, so it waits until the typing pauses.
