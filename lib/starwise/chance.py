@@ -50,6 +50,17 @@ def intervals(
     }
 
 
+def mean_intervals(values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95% intervals, low and high, of the mean of each column; values: (rows, columns).
+
+    A bootstrap over the rows. Each column's interval is its own: rows are drawn together.
+    """
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), ROUNDS)
+    low, high = np.quantile(draws @ values / len(values), [0.025, 0.975], axis=0)
+    return low, high
+
+
 def _measures(matrices: np.ndarray) -> dict[str, np.ndarray]:
     """Return the measures of many confusion matrices, (rounds, 3, 3), a value a round."""
     right = np.diagonal(matrices, axis1=1, axis2=2)

@@ -8,7 +8,7 @@ Probabilities are always an array (rows, 3) in the order bad, average, good.
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -151,32 +151,53 @@ def bag_of_words(pipeline, texts: Sequence[str]) -> np.ndarray:
 def fasttext(train: pd.DataFrame, texts: Sequence[str], seed: int = 0) -> np.ndarray | None:
     """Return the probabilities of a fastText classifier, or None where it is not installed.
 
-    Joulin et al., "Bag of Tricks for Efficient Text Classification" (2017): the mean of word, word
-    pair and character n-gram vectors, and one linear layer. It weighs no classes, so the rarer ones
-    are repeated until all three are equally frequent.
+    It weighs no classes, so the rarer ones are repeated until all three are equally frequent.
     """
-    try:
-        import fasttext as library  # optional: `pip install fasttext-community`
-    except ImportError:
-        return None
     most = train["label"].value_counts().max()
     rows = [part.sample(most, replace=len(part) < most, random_state=seed)
             for _, part in train.groupby("label")]  # fmt: skip
     mixed = pd.concat(rows).sample(frac=1.0, random_state=seed)
+    try:
+        return fit_fasttext(mixed["text"], mixed["label"], seed=seed, minn=2)(texts)
+    except ImportError:
+        return None
+
+
+def fit_fasttext(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    seed: int = 0,
+    epoch: int = 5,
+    lr: float = 0.5,
+    minn: int = 0,
+    bucket: int = 200_000,
+) -> Callable[[Sequence[str]], np.ndarray]:
+    """Return what a fastText classifier predicts: texts in, probabilities (texts, 3) out.
+
+    Joulin et al., "Bag of Tricks for Efficient Text Classification" (2017): the mean of word, word
+    pair and, with `minn` above 0, character n-gram vectors, and one linear layer. The texts are
+    read in the order given. Raises ImportError where it is not installed.
+    """
+    import fasttext as library  # optional: `pip install fasttext-community`
+
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        for label, text in zip(mixed["label"], mixed["text"], strict=True):
+        for label, text in zip(labels, texts, strict=True):
             file.write(f"__label__{label} {_one_line(text)}\n")
         file.flush()
         # One thread: with several, no two trainings are alike.
         fitted = library.train_supervised(
-            file.name, epoch=5, lr=0.5, dim=50, wordNgrams=2, minn=2, maxn=5, bucket=200_000,
-            thread=1, seed=seed, verbose=0,
+            file.name, epoch=epoch, lr=lr, dim=50, wordNgrams=2, minn=minn, maxn=5 if minn else 0,
+            bucket=bucket, thread=1, seed=seed, verbose=0,
         )  # fmt: skip
-    labels, shares = fitted.predict([_one_line(text) for text in texts], k=len(CLASSES))
-    found = np.zeros((len(texts), len(CLASSES)))
-    for row, (names, values) in enumerate(zip(labels, shares, strict=True)):
-        found[row, class_numbers([name.removeprefix("__label__") for name in names])] = values
-    return found / found.sum(1, keepdims=True)
+
+    def predict(texts: Sequence[str]) -> np.ndarray:
+        labels, shares = fitted.predict([_one_line(text) for text in texts], k=len(CLASSES))
+        found = np.zeros((len(texts), len(CLASSES)))
+        for row, (names, values) in enumerate(zip(labels, shares, strict=True)):
+            found[row, class_numbers([name.removeprefix("__label__") for name in names])] = values
+        return found / found.sum(1, keepdims=True)
+
+    return predict
 
 
 def _one_line(text: str) -> str:

@@ -75,13 +75,14 @@ def words(text: str) -> list[Span]:
 
 def hiding(scorer: Scorer, text: str, spans: Sequence[Span]) -> np.ndarray:
     """Return by how much the sentiment is higher with each span than without, (len(spans),)."""
-    texts = [text, *(_without(text, span) for span in spans)]
+    texts = [text, *(without(text, span) for span in spans)]
     sentiment = sentiment_of(scorer.probabilities(texts))
     sentiment[[not text.strip() for text in texts]] = NEUTRAL
     return sentiment[0] - sentiment[1:]
 
 
-def _without(text: str, span: Span) -> str:
+def without(text: str, span: Span) -> str:
+    """Return a text less one word."""
     before, after = text[: span[0]], text[span[1] :]
     # Between two spaces, one of them goes with the word.
     return before + (after[1:] if before[-1:] in ("", " ") and after[:1] == " " else after)

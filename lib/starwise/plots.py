@@ -367,21 +367,48 @@ def parts(table: pd.DataFrame, kind: str, rows: str = "reviews") -> Figure:
 
 
 def learning_curve(table: pd.DataFrame) -> Figure:
-    """Balanced accuracy against reviews learned from; table: reviews, model, balanced_accuracy.
+    """Balanced accuracy against reviews learned from, each point with its 95% interval.
 
-    The first model is drawn solid, as ours.
+    table: reviews, model, balanced_accuracy, low, high. The first model is drawn solid, as ours.
     """
     figure, axes = plt.subplots()
-    styles = [(PALETTE["good"], "-"), (QUIET, "--"), (PALETTE["average"], ":")]
-    groups = table.groupby("model", sort=False)
-    for (name, rows), (colour, line) in zip(groups, styles, strict=False):
-        axes.plot(
-            rows["reviews"], rows["balanced_accuracy"], line, color=colour, marker="o", label=name
-        )
-    axes.set(xscale="log", xlabel="reviews learned from", ylabel="balanced accuracy")
+    lines = _with_intervals(axes, table, "model", "reviews", "balanced_accuracy", spread=1.035)
+    axes.set(xscale="log", xlabel="reviews learned from (line: 95% interval)")
+    axes.set(ylabel="balanced accuracy")
+    axes.set_xticks(sorted(table["reviews"].unique()))
+    axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.legend()
+    axes.legend(handles=lines)
     return figure
+
+
+def deletion(table: pd.DataFrame) -> Figure:
+    """How far the sentiment moves when words are deleted, with 95% intervals.
+
+    table: words, way, moved, low, high (see starwise.deletion).
+    """
+    figure, axes = plt.subplots()
+    lines = _with_intervals(axes, table, "way", "words", "moved")
+    axes.set(xlabel="words deleted (line: 95% interval)", ylabel="the sentiment moves by")
+    axes.set(xticks=table["words"].unique(), ylim=(0, None))
+    axes.legend(handles=lines)
+    return figure
+
+
+def _with_intervals(axes, table, group: str, x: str, y: str, spread: float = 1.0) -> list:
+    """Draw one line a group with its intervals, low to high; return the lines for a legend.
+
+    spread: by which factor groups stand apart on a logarithmic axis, so that no line hides another.
+    """
+    styles = [(PALETTE["good"], "-"), (INK, ":"), (QUIET, "--")]
+    lines = []
+    for place, (name, rows) in enumerate(table.groupby(group, sort=False)):
+        colour, line = styles[place]
+        where = rows[x] * spread**place
+        reach = [rows[y] - rows["low"], rows["high"] - rows[y]]
+        axes.errorbar(where, rows[y], yerr=reach, fmt="none", ecolor=colour, capsize=2, alpha=0.6)
+        lines += axes.plot(where, rows[y], line, color=colour, marker="o", markersize=4, label=name)
+    return lines
 
 
 def explanation(text: str, effects: dict[str, np.ndarray], width: int = 58) -> Figure:

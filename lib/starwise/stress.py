@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from starwise.chance import wilson
+from starwise.chance import intervals, wilson
 from starwise.classes import CLASSES, class_numbers
 from starwise.evaluate import expected_calibration_error, measures
 from starwise.sampling import with_typos
@@ -111,25 +111,33 @@ def length_part(texts: pd.Series, parts: int = 4) -> pd.Series:
 def learning_curve(
     fits: dict[str, Callable[[pd.DataFrame], np.ndarray]],
     train: pd.DataFrame,
-    labels: Sequence[str],
+    test: pd.DataFrame,
     sizes: Sequence[int],
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return a row a size and model: reviews, model, balanced_accuracy.
+    """Return a row a size and model: reviews, model, balanced_accuracy, low, high.
 
-    fits: for each model a function from training rows to probabilities of the test rows, whose
-    labels are `labels`. A smaller sample is part of a larger one, and all have the shares of
-    classes of `train`.
+    fits: for each model a function from training rows to probabilities of the rows of `test`. A
+    smaller sample is part of a larger one, and all have the shares of classes of `train`. low and
+    high as in `curve_point`: they tell nothing of which reviews were drawn to learn from.
     """
     shuffled = train.sample(frac=1.0, random_state=seed)
-    rows = []
-    for size in sizes:
-        for name, fit in fits.items():
-            found = measures(labels, fit(shuffled.head(size)))
-            rows.append(
-                {"reviews": size, "model": name, "balanced_accuracy": found["balanced_accuracy"]}
-            )
-    return pd.DataFrame(rows)
+    rows = [
+        curve_point(size, name, test, fit(shuffled.head(size)), seed)
+        for size in sizes
+        for name, fit in fits.items()
+    ]
+    return pd.DataFrame(rows, columns=["reviews", "model", "balanced_accuracy", "low", "high"])
+
+
+def curve_point(
+    reviews: int, name: str, test: pd.DataFrame, probabilities: np.ndarray, seed: int = 0
+) -> dict:
+    """Return a row of a learning curve; low, high: 95%, a bootstrap over companies of `test`."""
+    low, high = intervals(test["label"], probabilities, test["company"], seed)["balanced_accuracy"]
+    found = measures(test["label"], probabilities)["balanced_accuracy"]
+    row = {"reviews": reviews, "model": name, "balanced_accuracy": found}
+    return {**row, "low": low, "high": high}
 
 
 def tuned(

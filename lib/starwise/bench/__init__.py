@@ -16,10 +16,11 @@ import platform
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
-from starwise.paths import Outputs, whole_file
+from starwise.paths import Outputs, project_root, whole_file
 
-SECTIONS = ("model", "score", "collect", "label", "memory", "service", "dashboard")
+SECTIONS = ("model", "score", "collect", "label", "memory", "service", "dashboard", "rivals")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Measure:
 def per_second(name: str, rival: float, ours: float, goal: str = "") -> Measure:
     """Return the measure of two rates, where more is better."""
     return Measure(name, f"{rival:,.0f}", f"{ours:,.0f}", f"{ours / rival:.1f} times", goal)
+
+
+def reviews_folder() -> Path:
+    """Return where real reviews may lie: beside the project, or where STARWISE_REVIEWS says."""
+    return Path(os.environ.get("STARWISE_REVIEWS", project_root().parent / "shared" / "reviews"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ rightly is measured where the folder of real reviews lies beside the project (or
 STARWISE_REVIEWS); without it those rows are left out.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from starwise import model
-from starwise.bench import Measure, per_second
+from starwise.bench import Measure, per_second, reviews_folder
 from starwise.evaluate import measures as measured
-from starwise.paths import project_root
 from starwise.practice.world import make_world
 from starwise.predict import predict_logits
 from starwise.pretrain import measure
@@ -48,7 +46,7 @@ def measures(seconds: float) -> Iterator[Measure]:
     yield from _scoring(seconds, texts)
     size = (BUNDLED / "model.safetensors").stat().st_size
     yield Measure("weights on disk, MB", "45", f"{size / 1e6:.1f}", "", "at most 3 MB")
-    reviews = Path(os.environ.get("STARWISE_REVIEWS", project_root().parent / "shared" / "reviews"))
+    reviews = reviews_folder()
     if (reviews / "test.parquet").is_file():
         yield from _reading(reviews)
 
