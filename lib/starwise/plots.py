@@ -7,14 +7,16 @@
 Each function returns a matplotlib Figure of about 5 x 3 inches with labelled axes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from starwise.classes import CLASSES
 from starwise.paths import whole_file
@@ -326,6 +328,7 @@ def typo_curves(curves: dict[str, pd.DataFrame]) -> Figure:
         axes.plot(
             table["share"], table["balanced_accuracy"], line, color=colour, marker="o", label=name
         )
+    axes.set_xticks(sorted({share for table in curves.values() for share in table["share"]}))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(xlabel="letters with a typo", ylabel="balanced accuracy")
     axes.legend()
@@ -361,6 +364,8 @@ def parts(table: pd.DataFrame, kind: str, rows: str = "reviews") -> Figure:
     axes.errorbar(table["accuracy"], names, xerr=reach, fmt="o", color=PALETTE["good"], capsize=3)
     axes.invert_yaxis()
     axes.set(xlabel="accuracy (line: 95% interval)", ylabel=f"{kind} ({rows})", xlim=(None, 1.01))
+    # Whole percents only: 82.5% would be written as 82%.
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="y", color=QUIET, alpha=0.25)
     return figure
@@ -372,7 +377,9 @@ def learning_curve(table: pd.DataFrame) -> Figure:
     table: reviews, model, balanced_accuracy, low, high. The first model is drawn solid, as ours.
     """
     figure, axes = plt.subplots()
-    lines = _with_intervals(axes, table, "model", "reviews", "balanced_accuracy", spread=1.035)
+    lines = _with_intervals(
+        axes, table, "model", "balanced_accuracy", lambda place: table["reviews"] * 1.035**place
+    )
     axes.set(xscale="log", xlabel="reviews learned from (line: 95% interval)")
     axes.set(ylabel="balanced accuracy")
     axes.set_xticks(sorted(table["reviews"].unique()))
@@ -388,30 +395,35 @@ def deletion(table: pd.DataFrame) -> Figure:
     table: words, way, moved, low, high (see starwise.deletion).
     """
     figure, axes = plt.subplots()
-    lines = _with_intervals(axes, table, "way", "words", "moved")
+    lines = _with_intervals(
+        axes, table, "way", "moved", lambda place: table["words"] + 0.08 * (place - 1)
+    )
     axes.set(xlabel="words deleted (line: 95% interval)", ylabel="the sentiment moves by")
     axes.set(xticks=table["words"].unique(), ylim=(0, None))
-    axes.legend(handles=lines)
+    axes.legend(handles=lines, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
-def _with_intervals(axes, table, group: str, x: str, y: str, spread: float = 1.0) -> list:
-    """Draw one line a group with its intervals, low to high; return the lines for a legend.
+def _with_intervals(
+    axes: Axes, table: pd.DataFrame, group: str, value: str, where: Callable[[int], pd.Series]
+) -> list[Line2D]:
+    """Draw a line a group, each point with its interval (low, high); return them for a legend.
 
-    spread: by which factor groups stand apart on a logarithmic axis, so that no line hides another.
+    where: from a group's number to its places, so that no group's intervals hide another's.
     """
     styles = [(PALETTE["good"], "-"), (INK, ":"), (QUIET, "--")]
     lines = []
-    for place, (name, rows) in enumerate(table.groupby(group, sort=False)):
-        colour, line = styles[place]
-        where = rows[x] * spread**place
-        reach = [rows[y] - rows["low"], rows["high"] - rows[y]]
-        axes.errorbar(where, rows[y], yerr=reach, fmt="none", ecolor=colour, capsize=2, alpha=0.6)
-        lines += axes.plot(where, rows[y], line, color=colour, marker="o", markersize=4, label=name)
+    for number, (name, rows) in enumerate(table.groupby(group, sort=False)):
+        (colour, line), places = styles[number], where(number)[rows.index]
+        reach = [rows[value] - rows["low"], rows["high"] - rows[value]]
+        axes.errorbar(places, rows[value], reach, fmt="none", ecolor=colour, capsize=2, alpha=0.6)
+        lines += axes.plot(
+            places, rows[value], line, color=colour, marker="o", markersize=4, label=name
+        )
     return lines
 
 
-def explanation(text: str, effects: dict[str, np.ndarray], width: int = 58) -> Figure:
+def explanation(text: str, effects: dict[str, np.ndarray], width: int = 48) -> Figure:
     """A text once for each way to explain it, its letters on the colour of their effect.
 
     effects: for each title an effect a character, (len(text),); above 0 is towards good. A space
@@ -452,9 +464,14 @@ def agreement(quick: np.ndarray, true: np.ndarray, names: Sequence[str]) -> Figu
     figure, axes = plt.subplots(figsize=(4.4, 3.2))
     colours = np.where(true > 0, PALETTE["good"], PALETTE["bad"])
     axes.scatter(quick, true, c=colours, s=18, alpha=0.8, edgecolor="white", linewidth=0.5)
-    for place in np.argsort(-np.abs(true))[:6]:
-        axes.annotate(names[place], (quick[place], true[place]), xytext=(4, 3),
-                      textcoords="offset points", fontsize=7)  # fmt: skip
+    reach, named = np.array([np.ptp(quick), np.ptp(true)]).clip(1e-12), []
+    for place in np.argsort(-np.abs(true))[:8]:
+        spot = np.array([quick[place], true[place]]) / reach
+        # A name over another one can be read by nobody.
+        if all(abs(spot[1] - other[1]) > 0.06 or abs(spot[0] - other[0]) > 0.2 for other in named):
+            named.append(spot)
+            axes.annotate(names[place], (quick[place], true[place]), xytext=(4, 3),
+                          textcoords="offset points", fontsize=7)  # fmt: skip
     axes.axhline(0, color=QUIET, linewidth=0.8)
     axes.axvline(0, color=QUIET, linewidth=0.8)
     axes.set(xlabel="the gradient's estimate (sentiment)", ylabel="hiding the word (sentiment)")

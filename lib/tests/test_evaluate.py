@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from reviews import tiny_reviews
 
-from starwise import chance, checks, evaluate, stress
+from starwise import chance, checks, evaluate, model, plots, stress
 from starwise.sampling import disturb, epoch_batches, with_typos
 from starwise.score import BUNDLED, Scorer
 
@@ -199,6 +199,37 @@ def test_parts_of_like_many_texts_are_measured_one_by_one():
     right = np.eye(3)[frame["label"].map({"bad": 0, "average": 1, "good": 2})]
     parts = stress.by_part(frame, right, stress.length_part(frame["text"]))
     assert parts["reviews"].sum() == 90 and (parts["accuracy"] == 1).all()
+
+
+def test_a_learning_curve_has_an_interval_at_each_point_that_narrows_with_the_test_rows():
+    train = tiny_reviews(300, seed=1)
+    train["text"] = [  # every third label is by luck, so that nobody is always right
+        text if number % 3 else f"The thing, order {number}"
+        for number, text in enumerate(train["text"])
+    ]
+    test = pd.concat([train, tiny_reviews(300, seed=2)], ignore_index=True)
+    widths = []
+    for rows in (test.sample(60, random_state=0), test):
+        reads = lambda few, rows=rows: evaluate.bag_of_words(  # noqa: E731
+            evaluate.fit_bag_of_words(few), rows["text"]
+        )
+        told = stress.learning_curve({"bag": reads}, train, rows, sizes=[60, 300])
+        assert told["reviews"].tolist() == [60, 300]
+        assert (told["low"] < told["balanced_accuracy"]).all()
+        assert (told["balanced_accuracy"] < told["high"]).all()
+        widths.append((told["high"] - told["low"]).mean())
+    assert widths[1] < 0.7 * widths[0]
+    (axes,) = plots.learning_curve(told).axes
+    assert len(axes.containers) == 1  # the error bars
+    assert stress.learning_curve({}, train, test, sizes=[]).empty
+
+
+def test_the_card_tells_the_loss_log_that_notebook_04_shows():
+    card = (BUNDLED / "CARD.md").read_text("utf-8")
+    chapter = card.partition("\n## Loss log\n")[2].partition("\n## ")[0]
+    assert chapter.count("\n|") > 4, "the loss log has a table with a row for each step"
+    _, told = model.load(BUNDLED)
+    assert {"reviews", "validation_accuracy", "validation_loss"} <= set(told["history"][0])
 
 
 def test_one_class_and_three_rows_have_defined_measures():

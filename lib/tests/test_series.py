@@ -21,6 +21,7 @@ SMALL = {
     "03_train.epochs": "1",
     "03_train.reviews_per_epoch": "600",
     "04_evaluate.typo_reviews": "60",
+    "04_evaluate.deleted_reviews": "6",
 }
 # What the run itself keeps besides the notebooks' files.
 OF_THE_RUN = ("notebooks/*", "run.json")

@@ -1,7 +1,9 @@
 """Training learns, goes on after a kill as if nothing had been, and refuses what cannot work."""
 
 import multiprocessing
+import pickle
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -120,6 +122,55 @@ def test_a_damaged_checkpoint_is_said_and_left_aside(rows, tmp_path):
     quick = Settings(epochs=1, reviews_per_epoch=60)
     train(*rows, quick, tmp_path / "run", report=lines.append)
     assert "damaged" in lines[0]
+
+
+class _Canary:
+    """Unpickled, it writes a file: the proof that something of the checkpoint was run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.write_text, (self.path, "I was run"))
+
+
+def test_a_malicious_pickle_in_place_of_a_checkpoint_is_never_opened(rows, tmp_path):
+    folder, canary = tmp_path / "run", tmp_path / "canary"
+    folder.mkdir()
+    torch.save({"network": _Canary(canary)}, folder / "checkpoint.safetensors")
+    quick = Settings(epochs=1, reviews_per_epoch=60)
+    train(*rows, quick, folder, report=lambda line: None)
+    assert not canary.exists() and (folder / "model.safetensors").exists()
+    pickle.loads(pickle.dumps(_Canary(canary)))
+    assert canary.exists(), "the canary cannot sing, so the test shows nothing"
+
+
+def test_a_damaged_model_to_start_from_is_refused_and_the_former_result_stays(
+    rows, uninterrupted, tmp_path
+):
+    whole, damaged = tmp_path / "whole", tmp_path / "damaged"
+    for folder in (whole, damaged):
+        shutil.copytree(uninterrupted[0], folder)
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    before = (whole / "model.safetensors").read_bytes()
+    settings = Settings(epochs=1, reviews_per_epoch=60, start_from=str(damaged))
+    with pytest.raises(model.ModelError, match="damaged"):
+        train(*rows, settings, whole, report=lambda line: None)
+    assert (whole / "model.safetensors").read_bytes() == before
+
+
+def test_reviews_of_no_one_and_a_hundred_thousand_characters_are_trained_on(rows, tmp_path):
+    training, validation = rows[0].head(60).copy(), rows[1].head(30).copy()
+    odd = ["", "x", "\u0645" * 40, "\x00", "so good " * 12_500]
+    training.loc[training.index[: len(odd)], "text"] = odd
+    validation.loc[validation.index[:4], "text"] = [" ", "y", "\u0646" * 40, "\x01"]
+    for preset, longest in [("compact", 2048), ("article", 1014)]:
+        settings = Settings(preset, epochs=1, reviews_per_epoch=60, longest=longest, batch_size=20)
+        history = train(training, validation, settings, tmp_path / preset, lambda line: None)
+        assert np.isfinite(history[0]["loss"]) and np.isfinite(history[0]["validation_loss"])
+        network, card = model.load(tmp_path / preset)
+        assert np.isfinite(predict_logits(network, odd)).all() and card["temperature"] > 0
 
 
 def test_training_starts_from_a_model_of_the_same_preset_only(rows, uninterrupted, tmp_path):

@@ -90,7 +90,9 @@ def test_rows(folder: Path) -> pd.DataFrame:
 def compared(test: pd.DataFrame, ours: np.ndarray, rivals: list[Rival]) -> Iterator[Measure]:
     """Yield each measure of each part, rivals and network side by side, and McNemar's tests."""
     means = {"shifted": [], "plain": []}
-    for part, places in test.groupby("part", sort=False).indices.items():
+    parts = test.groupby("part").indices
+    for part in [name for name in ("seed_test", *DOMAINS) if name in parts]:
+        places = parts[part]
         labels = test["label"].iloc[places]
         told = _measured(labels, ours[places])
         for kind in means:
@@ -110,8 +112,7 @@ def compared(test: pd.DataFrame, ours: np.ndarray, rivals: list[Rival]) -> Itera
         return
     # Each rival at its better way, though nobody could know beforehand which one that is.
     best = np.maximum(*(np.mean(rows, axis=0) for rows in means.values()))
-    domains = [part for part in DOMAINS if (test["part"] == part).any()]
-    mine = np.mean([_balanced(test[test["part"] == d], ours[test["part"] == d]) for d in domains])
+    mine = np.mean([_balanced(test.iloc[parts[d]], ours[parts[d]]) for d in DOMAINS if d in parts])
     lead = f"{100 * (mine - best.max()):+.1f} points"
     numbers = ", ".join(f"{value:.3f}" for value in best)
     name = "test, balanced accuracy, mean of the domains, rivals shifted or not"
@@ -178,6 +179,7 @@ def rows(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     own = (training["source"] == DECIDER).to_numpy()
     more = CLOSER * len(own) / max(1, own.sum())
     closer = np.where(own, more, (1 - CLOSER) * drawn) if own.any() else drawn
+    closer = closer / closer.mean()
     deciding = validation[validation["source"] == DECIDER]
     if deciding["label"].nunique() == len(CLASSES):
         validation = deciding
