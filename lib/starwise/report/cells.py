@@ -11,10 +11,12 @@ text that it is. Nothing is taken for a formula.
 import base64
 import html
 import re
+from itertools import zip_longest
 from typing import Any
 
 import bleach
 from bleach.css_sanitizer import CSSSanitizer
+from bs4 import BeautifulSoup
 from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
 
 _TEXT = {"p", "div", "span", "br", "hr", "b", "strong", "i", "em", "code", "pre", "sub", "sup"}
@@ -83,7 +85,25 @@ def _picture(kind: str, data: str, caption: str) -> str:
 
 
 def _scrolling_tables(text: str) -> str:
-    """Let a table that is wider than a phone be moved sideways, and give sentences in it room."""
-    text = re.sub(r"<td[^>]*>(?=[^<]{25})", '<td class="words">', text)
-    text = text.replace("<table", '<div class="wide" tabindex="0"><table')
-    return text.replace("</table>", "</table></div>")
+    """Let a table that is wider than a phone be moved sideways, and give sentences in it room.
+
+    A column without numbers stands to the left, its heading too; the others stay to the right.
+    """
+    if "<table" not in text:
+        return text
+    soup = BeautifulSoup(text, "html.parser")
+    for table in soup("table"):
+        rows = [row.find_all(["td", "th"], recursive=False) for row in table("tr")]
+        for column in zip_longest(*rows):
+            cells = [cell for cell in column if cell is not None]
+            told = [cell.get_text().strip() for cell in cells if cell.name == "td"]
+            if any(len(each) > 25 for each in told):
+                kind = "words"
+            elif told and not any(re.match(r"[-+]?[\d.]|nan$", each) for each in told):
+                kind = "names"
+            else:
+                continue
+            for cell in cells:
+                cell["class"] = kind
+        table.wrap(soup.new_tag("div", attrs={"class": "wide", "tabindex": "0"}))
+    return str(soup)
