@@ -148,14 +148,16 @@ def test_a_malicious_pickle_in_place_of_a_checkpoint_is_never_opened(rows, tmp_p
 def test_a_damaged_model_to_start_from_is_refused_and_the_former_result_stays(
     rows, uninterrupted, tmp_path
 ):
-    whole, damaged = tmp_path / "whole", tmp_path / "damaged"
+    whole, damaged = tmp_path / "whole", tmp_path / "torn"
     for folder in (whole, damaged):
         shutil.copytree(uninterrupted[0], folder)
     weights = damaged / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
+    flipped = bytearray(weights.read_bytes())
+    flipped[-1_000] ^= 1
+    weights.write_bytes(flipped)
     before = (whole / "model.safetensors").read_bytes()
     settings = Settings(epochs=1, reviews_per_epoch=60, start_from=str(damaged))
-    with pytest.raises(model.ModelError, match="damaged"):
+    with pytest.raises(model.ModelError, match="its digest is not the recorded one"):
         train(*rows, settings, whole, report=lambda line: None)
     assert (whole / "model.safetensors").read_bytes() == before
 
