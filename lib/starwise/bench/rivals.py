@@ -36,7 +36,7 @@ from starwise.score import BUNDLED, Scorer
 
 DOMAINS = ("trustpilot", "products", "hotels", "restaurants")
 # What is tried of each rival: how rows are weighed, and C or the number of rounds.
-TRIED = {
+TRIED: dict[str, list[tuple[str, float]]] = {
     "characters + LR": [("drawn", 0.3), ("drawn", 1.0)],  # the slowest one first
     "words + LR": [("drawn", 0.3), ("drawn", 1.0), ("closer", 0.3), ("closer", 1.0)],
     "fastText": [("drawn", 3), ("closer", 3), ("closer", 5)],
@@ -195,9 +195,8 @@ def _fitted(name: str, training: pd.DataFrame) -> Iterator[tuple[str, float, Pre
             times = np.floor(copies + rng.random(len(copies))).astype(int)
             places = rng.permutation(np.repeat(np.arange(len(training)), times))
             drawn = training.iloc[places]
-            yield weight, rounds, fit_fasttext(
-                drawn["text"], drawn["label"], epoch=rounds, lr=0.3, minn=3, bucket=1_000_000
-            )  # fmt: skip
+            settings = {"epoch": int(rounds), "lr": 0.3, "minn": 3, "bucket": 1_000_000}
+            yield weight, rounds, fit_fasttext(drawn["text"], drawn["label"], **settings)
         return
     if name == "words + LR":
         counted = {"ngram_range": (1, 2), "min_df": 3, "strip_accents": "unicode"}
