@@ -124,8 +124,8 @@ def train(
     folder = Path(folder)
     with joined() as team:
         work = (training, validation, settings, folder, report, team)
-        run = _Run(*work, device or team.device())
         try:
+            run = _Run(*work, device or team.device())
             run.fit(on_epoch)
         except torch.OutOfMemoryError:
             if team.size > 1:  # the others wait for gradients that this one cannot give

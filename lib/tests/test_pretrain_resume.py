@@ -59,6 +59,9 @@ def test_a_pretraining_killed_in_each_of_its_parts_ends_as_if_nothing_had_been(f
     last.join()
     assert last.exitcode == 0 and not work.exists()
     assert log.read_text().count("going on from the checkpoint") == 2, log.read_text()
+    # The third run found the network done, and did not train it once more.
+    ends = [line for line in log.read_text().splitlines() if "validation loss" in line]
+    assert sum("epoch 1 of 1" in line for line in ends) == 1, ends
     texts = tiny_reviews(90, seed=2)["text"].tolist()
     whole, killed = (
         Scorer.load(tmp_path / each).probabilities(texts) for each in ("whole", "killed")

@@ -256,6 +256,21 @@ def test_a_gpu_out_of_memory_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):
     assert len(history) == 1 and calls[-1].device.type == "cpu"
 
 
+def test_a_gpu_too_small_for_the_network_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):
+    whole = train_module._Run.__init__
+    devices = []
+
+    def fails_once(run, *arguments):
+        devices.append(arguments[-1].type)
+        if len(devices) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        whole(run, *arguments)
+
+    monkeypatch.setattr(train_module._Run, "__init__", fails_once)
+    history = train(*rows, Settings(epochs=1, reviews_per_epoch=96), tmp_path / "run")
+    assert len(history) == 1 and devices[1:] == ["cpu"]
+
+
 # ---- What a run can be asked for -------------------------------------------------------------
 
 QUICK = dict(epochs=2, reviews_per_epoch=450, learning_rate=2e-3, averaging=0.8)

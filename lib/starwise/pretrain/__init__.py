@@ -112,7 +112,9 @@ def pretrain(
             for name, part in [("training", training), ("validation", validation)]:
                 counts = part["label"].value_counts()
                 report(f"{name}: " + ", ".join(f"{counts[each]:,} {each}" for each in CLASSES))
-        train(training, validation, settings, work / "network", report)
+        if not _trained(work / "network", settings):
+            train(training, validation, settings, work / "network", report)
+        team.wait()  # for all to have looked before the first one writes
         adapt(training, validation, settings, work, report)
         if team.first:
             _finish(work, output, validation, teachers)
@@ -158,6 +160,14 @@ def _prepared(frame, held, teachers, work, report) -> None:
         soft = soft_targets(frame, held, teachers, work, report)
         with whole_file(path) as temporary, open(temporary, "wb") as file:
             np.save(file, soft.astype(np.float32))
+
+
+def _trained(folder: Path, settings: Settings) -> bool:
+    """Say whether a former run ended here; what is done leaves no checkpoint to go on from."""
+    try:
+        return model.load(folder)[1]["settings"] == dataclasses.asdict(settings)
+    except model.ModelError:
+        return False
 
 
 def _parts(
