@@ -42,7 +42,9 @@ class Score(BaseModel):
     """What the model makes of a text."""
 
     sentiment: float = Field(description="From 0, bad, to 1, good.")
-    stars: int = Field(description="From 1 to 5, five equal steps of the sentiment.")
+    stars: int = Field(
+        description="From 1 to 5, steps of the sentiment: 3 from 0.3 on, 4 from 0.7 on."
+    )
     label: Literal["bad", "average", "good"]
     probabilities: Probabilities
     model: str

@@ -47,9 +47,15 @@ def sentiment_of(probabilities: np.ndarray) -> np.ndarray:
     return probabilities[:, 2] + probabilities[:, 1] / 2
 
 
+# Where two, three, four and five stars begin. Three get the widest step: with five equal ones,
+# 17% of 3,700 validation reviews had stars of another class than their label (6% with these), and
+# mostly it was the label that was right.
+STEPS = (0.15, 0.30, 0.70, 0.85)
+
+
 def stars_of(sentiment: np.ndarray) -> np.ndarray:
-    """Return 1 to 5 stars, int8, of sentiments: five steps of equal width."""
-    return (1 + np.minimum(4, (5 * np.asarray(sentiment)).astype(int))).astype("int8")
+    """Return 1 to 5 stars, int8, of sentiments from 0 to 1: three from 0.3 to below 0.7."""
+    return (1 + np.searchsorted(STEPS, sentiment, side="right")).astype("int8")
 
 
 class Scorer:

@@ -64,15 +64,8 @@ def test_a_typed_review_seldom_jumps_between_bad_and_good(scorer):
 
 def test_a_certain_average_is_three_stars():
     assert sentiment_of(np.array([[0.0, 1.0, 0.0]])) == 0.5
-    assert stars_of(np.array([0.0, 0.19, 0.2, 0.5, 0.79, 0.8, 1.0])).tolist() == [
-        1,
-        1,
-        2,
-        3,
-        4,
-        5,
-        5,
-    ]
+    edges = [0.0, 0.14, 0.15, 0.29, 0.3, 0.5, 0.69, 0.7, 0.84, 0.85, 1.0]
+    assert stars_of(np.array(edges)).tolist() == [1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
