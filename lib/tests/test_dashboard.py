@@ -293,14 +293,16 @@ def test_a_submit_does_not_wait_for_a_score_that_failed_before(client, soon):
 def test_a_text_that_the_service_refuses_for_good_is_not_sent_again(client, soon):
     def predict(text: str) -> Reading:
         client.asked.append(text)
-        raise ClientError("The review holds half a character.", lasting=True)
+        away = len(client.asked) == 1  # and then it comes back, and refuses
+        raise ClientError("The review holds half a character.", lasting=not away)
 
     async def act(visit):
         client.predict = predict
         visit.write("Half a character")
+        await comes(lambda: len(client.asked) == 2)
         await visit.settled()
         await asyncio.sleep(0.1)
-        assert visit.unread and len(client.asked) == 1
+        assert visit.unread and len(client.asked) == 2
 
     visit(client, act)
 

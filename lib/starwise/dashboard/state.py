@@ -77,6 +77,7 @@ class Visit:
         self._explaining: asyncio.Task[None] | None = None
         self._trying_again: asyncio.Task[None] | None = None
         self._failed = ""  # the text that no score could be had for
+        self._refused = False  # whether asking again would be in vain
         self.scores = 0  # how many there have been
         self.recent: list[Sent] = []  # newest first; of this visit only
         self.brand = self._chance.choice(self._brands)
@@ -225,14 +226,14 @@ class Visit:
     async def _score(self) -> None:
         # One prediction at a time; what was typed meanwhile is scored next, and only its last
         # state, so a slow service is never followed by a queue of old texts.
-        self._scored, lasting = "", False
+        self._scored, self._refused = "", False
         try:
             while self._readable and self._scored != self.text:
                 text, reading, problem = self.text, None, ""
                 try:
                     reading = await self._ask(self._client.predict, text)
                 except StarwiseError as error:
-                    problem, lasting = str(error), getattr(error, "lasting", False)
+                    problem, self._refused = str(error), getattr(error, "lasting", False)
                 self._scored = text
                 self._failed = text if problem else ""
                 if self._readable:
@@ -241,7 +242,7 @@ class Visit:
                     self._changed()
         finally:
             self._scoring = None
-        if self.unread and not lasting and self._trying_again is None:
+        if self.unread and not self._refused and self._trying_again is None:
             self._trying_again = asyncio.ensure_future(self._try_again())
         if self._explaining is None and self.reading:
             self._explaining = asyncio.ensure_future(self._explain())
@@ -251,7 +252,7 @@ class Visit:
         # for a time of its own, and longer and longer.
         pause = AGAIN
         try:
-            while self.unread and self.phase != "saved":
+            while self.unread and not self._refused and self.phase != "saved":
                 await asyncio.sleep(pause * (0.5 + self._chance.random()))
                 pause = min(2 * pause, SELDOM)
                 if self.unread and self.phase == "writing":
