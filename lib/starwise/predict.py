@@ -11,9 +11,9 @@ import torch
 from starwise.classes import CLASSES, balancing_weights
 from starwise.text import pad
 
-# How probable both ends are where "average" begins to win, and has won: the mildest of seven pairs
-# with which 350 validation reviews, typed letter by letter, jumped fewer than 0.07 times each.
-UNDECIDED = (0.25, 0.30)
+# How probable both ends are where "average" begins to win, and has won: the mildest of eight pairs
+# with which 350 validation reviews, typed letter by letter, jumped fewer than 0.05 times each.
+UNDECIDED = (0.20, 0.25)
 
 
 @torch.inference_mode()
@@ -67,8 +67,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def undecided(probabilities: np.ndarray) -> np.ndarray:
     """Return probabilities in which a text that may be bad as well as good is an average one.
 
-    Where both bad and good have 30% or more, the more probable of them gives way until "average" is
-    just ahead; from 25% on it begins to. While a review is typed the class so
+    Where both bad and good have 25% or more, the more probable of them gives way until "average" is
+    just ahead; from 20% on it begins to. While a review is typed the class so
     goes from bad to good by way of average, where else a letter would throw it from one end to the
     other; of whole reviews hardly any is that open.
 

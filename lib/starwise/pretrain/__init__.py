@@ -208,6 +208,10 @@ def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[
     network, card = model.load(work / ("adapted" if adapted else "network"))
     made_by_save = {"format", "config", "classes", "parameters", "sha256"}
     card = {key: value for key, value in card.items() if key not in made_by_save}
+    if adapted:  # told of both parts, the long one first
+        _, whole = model.load(work / "network")
+        card["closer"] = {key: card[key] for key in ("settings", "history")}
+        card |= {key: whole[key] for key in ("settings", "history")}
     level(network, validation)
     card["temperature"] = temperature(network, validation)
     model.save(
