@@ -210,7 +210,10 @@ def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[
     card = {key: value for key, value in card.items() if key not in made_by_save}
     if adapted:  # told of both parts, the long one first
         _, whole = model.load(work / "network")
-        card["closer"] = {key: card[key] for key in ("settings", "history")}
+        card["closer"] = {
+            "settings": {**card["settings"], "start_from": "the network above"},
+            "history": card["history"],
+        }
         card |= {key: whole[key] for key in ("settings", "history")}
     level(network, validation)
     card["temperature"] = temperature(network, validation)

@@ -158,21 +158,17 @@ def sentence_scores(
     texts = [_half_written(frame["text"][row], rng) for row in rows]
     encoder = sentences.SentenceEncoder.installed().to(device_of_choice())
     sentences.fine_tune(encoder, texts, targets, report, kept=work / "sentences.safetensors")
-    _keep_fragments(frame[~held], pieces, lambda texts: sentences.answers(encoder, texts), work)
+    if not (work / PIECES).is_file():
+        made = fragments(frame[~held].reset_index(drop=True), pieces)
+        made[list(CLASSES)] = softmax(sentences.answers(encoder, made["text"].tolist()))
+        with whole_file(work / PIECES) as temporary:
+            made.to_parquet(temporary)
     for start in range(0, len(todo), CHUNK):
         chosen = todo[start : start + CHUNK]
         scores[chosen] = sentences.answers(encoder, frame["text"].iloc[chosen].tolist())
         _keep(path, scores)
         report(f"sentence teacher: {start + len(chosen):,} of {len(todo):,} reviews read")
     return scores
-
-
-def _keep_fragments(training: pd.DataFrame, pieces: int, ask, work: Path) -> None:
-    made = fragments(training.reset_index(drop=True), pieces)
-    logits = ask(made["text"].tolist())
-    made[list(CLASSES)] = softmax(logits)
-    with whole_file(work / PIECES) as temporary:
-        made.to_parquet(temporary)
 
 
 def _worth_asking(frame: pd.DataFrame, held: np.ndarray, asked: int) -> np.ndarray:
