@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,13 @@ def pytest_addoption(parser):
     parser.addoption(
         "--images", action="store_true", help="also build the container images, and run them"
     )
+
+
+def pytest_configure(config):
+    # A shell that starts the tests with "&" lets them ignore Ctrl-C, and so would every process
+    # that a test starts and interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,6 @@ from starwise.collect.journal import Journal, facts_of
 from starwise.collect.reviews import collect_reviews, read_reviews
 from starwise.paths import project_root
 from starwise.practice.server import serve
-from starwise.practice.site import REVIEWS_A_PAGE
 from starwise.practice.world import make_world
 
 CRAWL = """
@@ -89,13 +88,10 @@ def test_c10_after_a_signal_in_mid_crawl_the_next_run_ends_with_the_same_rows(
 ):
     path, part = tmp_path / "reviews.csv", tmp_path / "reviews.csv.part"
     moments = random.Random(number)
-    # The last page of the longest company never comes: no crawl is over before it is killed.
-    longest = max(WORLD.companies, key=lambda one: len(WORLD.reviews_of(one.slug))).slug
-    last = -(-len(WORLD.reviews_of(longest)) // REVIEWS_A_PAGE)
     kept = 0
     # Killed at random, each time with the site on another port, then left alone.
     for _ in range(2 if number == signal.SIGKILL else 1):
-        with small_site(f"silence@/review/{longest}?page={last}") as running:
+        with small_site() as running:
             urls = companies_of(WORLD, running.url).company_url.tolist()
             process = start(CRAWL, running.url, str(path), *urls)
             enough = kept + moments.randint(1, 8)
