@@ -11,11 +11,11 @@ import pandas as pd
 
 from starwise.classes import CLASS_OF_STARS, CLASSES, class_numbers
 from starwise.evaluate import measures
+from starwise.predict import PARTS
 from starwise.sampling import with_random_case, with_typos
 
 Predict = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, 3)
 TYPO_SHARES = (0.05, 0.1, 0.2)
-PARTS = (0.25, 0.5, 0.75, 1.0)
 
 
 def test_rows(folder: Path) -> pd.DataFrame:
