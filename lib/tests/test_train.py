@@ -13,7 +13,7 @@ import pytest
 import torch
 from reviews import tiny_reviews
 
-from starwise import model
+from starwise import checkpoint, model
 from starwise import train as train_module
 from starwise.objectives import Objective, class_weights
 from starwise.predict import fit_calibration, predict_logits, softmax
@@ -122,6 +122,30 @@ def test_a_damaged_checkpoint_is_said_and_left_aside(rows, tmp_path):
     quick = Settings(epochs=1, reviews_per_epoch=60)
     train(*rows, quick, tmp_path / "run", report=lines.append)
     assert "damaged" in lines[0]
+
+
+def test_a_bit_that_flips_in_a_checkpoint_is_noticed(tmp_path):
+    kept = tmp_path / "checkpoint.safetensors"
+    tensors = {"one": {"a": torch.arange(300.0), "b": torch.ones(3).bfloat16()}}
+    checkpoint.write(kept, tensors | {"two": {"step": torch.tensor(7)}}, {"batches": 3})
+    whole = kept.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    noticed = []
+    for place in range(len(whole)):
+        if whole[place : place + 1] == b" " and place < header:
+            continue  # between words of the header, where nothing is said
+        kept.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            checkpoint.read(kept)
+            noticed.append(False)
+        except checkpoint.DamagedError:
+            noticed.append(True)
+    assert all(noticed)
+    kept.write_bytes(whole)
+    found, told = checkpoint.read(kept)
+    assert told == {"batches": 3}
+    assert found["two"]["step"] == 7
+    torch.testing.assert_close(found["one"], tensors["one"])
 
 
 class _Canary:
