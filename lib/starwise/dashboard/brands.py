@@ -8,7 +8,7 @@ import base64
 import csv
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
 
 from starwise.logos import monogram
@@ -21,13 +21,13 @@ class Brand:
     name: str
     website: str = ""  # empty, or an address that begins with http:// or https://
 
-    @property
+    @cached_property
     def logo(self) -> str:
         """A data: address of a drawing made from the name, so that no page elsewhere is asked."""
         drawing = base64.b64encode(monogram(self.name).encode()).decode()
         return f"data:image/svg+xml;base64,{drawing}"
 
-    @property
+    @cached_property
     def website_label(self) -> str:
         """The website as one says it: without scheme and www."""
         return urlsplit(self.website).netloc.removeprefix("www.")

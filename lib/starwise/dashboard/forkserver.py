@@ -18,8 +18,7 @@ import sys
 # Imported and not used: what a kernel would import on its own, before it can show the page. None
 # of it starts a thread or opens a socket, which a fork would not survive.
 PREPARED = (
-    "ipykernel.ipkernel",
-    "ipykernel.kernelapp",
+    "starwise.dashboard.kernel",
     "IPython.core.completerlib",
     "IPython.core.magics",
     "IPython.extensions.storemagic",
@@ -62,6 +61,8 @@ def prepare() -> None:
     """Import what kernels need, and keep the garbage collector from touching it ever again."""
     import importlib
 
+    # Nobody debugs a page, and each kernel would import the debugger for itself.
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
     for name in PREPARED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -83,11 +84,11 @@ def become_kernel(argv: list[str], env: dict[str, str], cwd: str) -> None:
         os.environ.clear()
         os.environ.update(env)
         os.chdir(cwd)
-        argv = [*argv, f"--IPKernelApp.parent_handle={os.getppid()}"]  # it ends with its parent
+        argv = [*argv, f"--PageKernelApp.parent_handle={os.getppid()}"]  # it ends with its parent
         sys.argv = ["ipykernel_launcher", *argv]
-        from ipykernel.kernelapp import IPKernelApp
+        from starwise.dashboard.kernel import PageKernelApp
 
-        app = IPKernelApp.instance()
+        app = PageKernelApp.instance()
         app.initialize(argv)
         app.start()
         status = 0

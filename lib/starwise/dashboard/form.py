@@ -9,7 +9,7 @@ hundred.
 """
 
 from collections.abc import Callable
-from inspect import signature
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Form(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._listeners: dict[str, Callable[..., None]] = {}
+        self._listeners: dict[str, tuple[Callable[..., None], Signature]] = {}
         self.on_msg(self._hear)
         # The served page asks for what is shown, and not for scripts that it has already.
         self.listen("state", lambda: self.send_state(self.shown()))
@@ -62,18 +62,19 @@ class Form(anywidget.AnyWidget):
 
     def listen(self, kind: str, listener: Callable[..., None]) -> None:
         """Call `listener` with the message's other entries when one of this kind comes."""
-        self._listeners[kind] = listener
+        self._listeners[kind] = listener, signature(listener)
 
     def _hear(self, _: Any, message: Any, __: Any) -> None:
         # Anything may come from a browser: what does not fit its listener is dropped.
         if not isinstance(message, dict):
             return
         entries = {str(name): value for name, value in message.items() if name != "kind"}
-        listener = self._listeners.get(str(message.get("kind")))
-        if listener is None:
+        found = self._listeners.get(str(message.get("kind")))
+        if found is None:
             return
+        listener, takes = found
         try:
-            signature(listener).bind(**entries)
+            takes.bind(**entries)
         except TypeError:
             return
         listener(**entries)

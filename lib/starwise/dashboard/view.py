@@ -35,26 +35,13 @@ class DashboardView:
 
     def draw(self) -> None:
         """Show the visit as it is now, in one message; what has not changed is not sent."""
-        visit, form = self.visit, self.box
-        if visit.text != self._text:
+        if self.visit.text != self._text:
             self._show()
-        with form.hold_sync():
-            form.review = str(visit.id)
-            form.brand = _brand(visit.brand)
-            reading = visit.reading
-            new = {"sentiment": reading.sentiment, "label": reading.label} if reading else None
-            form.scored = visit.scores
-            form.reading, form.hint = new, _hint(visit)
-            form.marks = [[mark.word, mark.effect] for mark in visit.marks]
-            form.current = visit.marked == visit.text
-            form.stars = {
-                "rating": visit.rating or 0,
-                "suggested": visit.suggested or 0,
-                "chosen": visit.chosen is not None,
-            }
-            form.phase, form.ready = visit.phase, visit.can_submit
-            form.notice = {"kind": visit.notice, "text": visit.message}
-            form.recent = [vars(sent) for sent in visit.recent]
+        with self.box.hold_sync():
+            for name, value in _picture(self.visit).items():
+                # A widget takes its time to find out that a value is the one it has.
+                if getattr(self.box, name) != value:
+                    setattr(self.box, name, value)
 
     def _connect(self) -> None:
         form, visit = self.box, self.visit
@@ -85,6 +72,29 @@ class DashboardView:
         task = asyncio.ensure_future(action())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _picture(visit: Visit) -> dict[str, Any]:
+    """Return a visit as the form's values."""
+    reading = visit.reading
+    return {
+        "review": str(visit.id),
+        "brand": _brand(visit.brand),
+        "reading": reading and {"sentiment": reading.sentiment, "label": reading.label},
+        "hint": _hint(visit),
+        "scored": visit.scores,
+        "marks": [[mark.word, mark.effect] for mark in visit.marks],
+        "current": visit.marked == visit.text,
+        "stars": {
+            "rating": visit.rating or 0,
+            "suggested": visit.suggested or 0,
+            "chosen": visit.chosen is not None,
+        },
+        "phase": visit.phase,
+        "ready": visit.can_submit,
+        "notice": {"kind": visit.notice, "text": visit.message},
+        "recent": [vars(sent) for sent in visit.recent],
+    }
 
 
 def _brand(brand: Brand) -> dict[str, str]:

@@ -185,6 +185,8 @@ def configuration(
         open_browser=False,
         config_file_paths=[],  # the machine's own Voila settings are for other pages
         log_level="WARN",
+        # Or it would make a record of every message, for its handlers to drop.
+        logging_config={"loggers": {"DashboardApp": {"level": "WARN"}}},
         tornado_settings={
             "allow_origin_pat": origins,
             "headers": HEADERS,
@@ -214,6 +216,8 @@ def configuration(
     # Seconds. A kernel without a page is stopped, should its farewell have been lost; a page that
     # comes back later than that opens anew, with its draft.
     config.MappingKernelManager.update(cull_idle_timeout=20, cull_interval=5)
+    # What passes is counted out in websocket.py; how much, by the letters that somebody types.
+    config.ZMQChannelsWebsocketConnection.limit_rate = False
     config.VoilaKernelManager.fill_delay = 0.5  # seconds: the visitor who took one goes first
     return config
 

@@ -5,6 +5,8 @@
 
 const DRAFT = "starwise-draft";
 
+const KEEP = 300; // ms until a letter is in the draft, unless the page is left before
+
 const SAYINGS = {
   away: "The connection is lost. Trying to get it back; your text stays here.",
   gone: "This page is disconnected. Your text and your stars are kept: reload the page to go on.",
@@ -22,13 +24,14 @@ function render({ model, el }) {
   const keeps = el.dataset.keeps === "yes"; // a page of its own may keep a draft, JupyterLab not
   let connection = "here"; // or "away", "gone"
   let written = ""; // the text as last sent
+  let keeping = 0; // the timer of a draft that is to be kept
 
   const tell = (text) => {
     if (text !== written) {
       written = text;
       model.send({ kind: "text", text });
       marks.draw(model.get("marks"), false);
-      keep();
+      keeping ||= setTimeout(keep, KEEP); // not at once: the score is on its way
     }
     tries.hidden = text !== "" || model.get("phase") !== "writing";
   };
@@ -37,6 +40,8 @@ function render({ model, el }) {
     model.send(message);
   };
   const keep = (chosen) => {
+    clearTimeout(keeping);
+    keeping = 0;
     if (!keeps) return;
     const stars = model.get("stars");
     const draft = {
@@ -151,6 +156,8 @@ function render({ model, el }) {
     }
     draw();
   };
+  const leave = () => keeping && keep();
+  addEventListener("pagehide", leave);
   model.on("msg:custom", heard);
   model.on("change", draw);
   model.on("connection", connected);
@@ -158,6 +165,8 @@ function render({ model, el }) {
   model.send({ kind: "hello", draft: kept() });
   return () => {
     gauge.stop();
+    clearTimeout(keeping);
+    removeEventListener("pagehide", leave);
     model.off("msg:custom", heard);
     model.off("change", draw);
     model.off("connection", connected);

@@ -1,6 +1,7 @@
 // A bar from bad to good with its number and its label.
 
 const PAUSE = 900; // ms without news until a screen reader is told the score
+const NEAR = 3; // points, of 100, that the bar moves by in one step
 const LABELS = { bad: "Reads as bad", average: "Reads as average", good: "Reads as good" };
 
 function makeGauge() {
@@ -20,15 +21,20 @@ function makeGauge() {
   el.append(words, bar, aloud);
 
   let timer = 0;
+  let shown = 0; // points
   const draw = (reading, hint) => {
     const points = reading ? Math.round(100 * reading.sentiment) : 0;
     const said = reading ? `${points} of 100, ${LABELS[reading.label]}` : hint;
     el.classList.toggle("sw-empty", !reading);
-    // In whole points, as the number: most letters move it by less, and set nothing in motion.
+    // A movement is ten frames to draw, and most letters move the bar by next to nothing.
+    el.classList.toggle("sw-far", Math.abs(points - shown) > NEAR);
+    shown = points;
     el.style.setProperty("--sw-sentiment", points / 100);
-    // Where the mixture of the two nearest of the three colours stands, in percent.
-    el.style.setProperty("--sw-low", `${Math.max(0, 100 - 2 * points)}%`);
-    el.style.setProperty("--sw-high", `${Math.max(0, 2 * points - 100)}%`);
+    // Where the mixture of the two nearest of the three colours stands, in percent: in steps too
+    // small to be seen, since each new colour is painted.
+    const tone = 5 * Math.round(points / 5);
+    el.style.setProperty("--sw-low", `${Math.max(0, 100 - 2 * tone)}%`);
+    el.style.setProperty("--sw-high", `${Math.max(0, 2 * tone - 100)}%`);
     number.textContent = reading ? String(points) : "";
     label.textContent = reading ? LABELS[reading.label] : hint;
     bar.setAttribute("aria-valuenow", String(points));
