@@ -98,7 +98,8 @@ def gradient(scorer: Scorer, text: str) -> np.ndarray:
         _WATCHED[scorer.network] = _Watched(scorer.network)
     places = scorer.network.config.encoder.places(text)
     effects = np.zeros(len(text))
-    np.add.at(effects, places, _WATCHED[scorer.network].effects(text, scorer.temperature))
+    temperature = scorer.calibration.temperatures([len(text)])[0]
+    np.add.at(effects, places, _WATCHED[scorer.network].effects(text, temperature))
     return effects
 
 

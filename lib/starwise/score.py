@@ -18,7 +18,7 @@ from starwise import model
 from starwise.classes import ADDED, CLASSES
 from starwise.model import ModelError
 from starwise.paths import Outputs
-from starwise.predict import predict_logits, softmax, undecided
+from starwise.predict import Calibration, predict_logits, undecided
 
 if TYPE_CHECKING:
     import pandas as pd  # for tables only: the service, which scores single texts, goes without it
@@ -61,19 +61,17 @@ def stars_of(sentiment: np.ndarray) -> np.ndarray:
 class Scorer:
     """A loaded model with its calibration."""
 
-    def __init__(self, network: torch.nn.Module, name: str, temperature: float):
-        self.network, self.name, self.temperature = network, name, temperature
+    def __init__(self, network: torch.nn.Module, name: str, calibration: Calibration):
+        self.network, self.name, self.calibration = network, name, calibration
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Scorer":
         """Load a model folder, or the serving model; raises ModelError in a sentence."""
         folder = serving_folder() if folder is None else Path(folder)
         network, card = model.load(folder)
-        temperature = card.get("temperature", 1.0)
-        if not isinstance(temperature, int | float) or not 0.01 <= temperature <= 100:
-            raise ModelError(f"{folder}/model.json has no usable temperature: {temperature!r}")
+        calibration = _calibration(card, folder)
         network = network.fused() if hasattr(network, "fused") else network
-        return cls(network, str(card.get("name", folder.name)), float(temperature))
+        return cls(network, str(card.get("name", folder.name)), calibration)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Return P(bad), P(average), P(good) of each text, shape (len(texts), 3), float64."""
@@ -81,8 +79,8 @@ class Scorer:
         # Long texts go in small batches: what the network keeps meanwhile stays the same.
         longest = max([1, *map(len, texts)])
         batch_size = max(4, min(64, BATCH_CHARACTERS // longest))
-        logits = predict_logits(self.network, texts, batch_size).astype(float)
-        return undecided(softmax(logits / self.temperature))
+        logits = predict_logits(self.network, texts, batch_size)
+        return undecided(self.calibration.probabilities(logits, list(map(len, texts))))
 
     def score(self, text: str) -> Score | None:
         """Return the score of one text, or None where there is nothing to read."""
@@ -111,6 +109,16 @@ class Scorer:
         blank = [not text.strip() for text in texts]
         table.loc[blank, list(ADDED)] = pd.NA
         return table
+
+
+def _calibration(card: dict, folder: Path) -> Calibration:
+    """Return the calibration that a model's card tells, if it can be used; raises ModelError."""
+    temperature, cooling = card.get("temperature", 1.0), card.get("cooling", 0.0)
+    if not isinstance(temperature, int | float) or not 0.01 <= temperature <= 100:
+        raise ModelError(f"{folder}/model.json has no usable temperature: {temperature!r}")
+    if not isinstance(cooling, int | float) or not 0 <= cooling <= 1:
+        raise ModelError(f"{folder}/model.json has no usable cooling: {cooling!r}")
+    return Calibration(float(temperature), float(cooling))
 
 
 def serving_folder(outputs: Outputs | None = None) -> Path:

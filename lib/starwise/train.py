@@ -35,7 +35,7 @@ from starwise import checkpoint, model
 from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.errors import StarwiseError
 from starwise.objectives import LOSSES, Objective, class_weights
-from starwise.predict import fit_temperature, predict_logits
+from starwise.predict import calibrate, predict_logits
 from starwise.sampling import disturb, drawn_batches, epoch_batches
 from starwise.schedules import SCHEDULES
 from starwise.together import Team, joined
@@ -387,13 +387,13 @@ class _Run:
         """Keep the best epoch's weights, calibrate them, and write the model folder."""
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
-        logits = predict_logits(self.network, self.validation_texts)
+        calibration = calibrate(self.network, self.validation_texts, self.validation_labels)
         model.save(
             self.folder,
             self.network,
             {
                 "name": self.folder.name,
-                "temperature": fit_temperature(logits, self.validation_labels),
+                **dataclasses.asdict(calibration),
                 "settings": dataclasses.asdict(self.settings),
                 "history": self.history,
                 "data": {

@@ -354,10 +354,22 @@ def test_the_parameters_can_be_listed(project, capsys):
     assert "03_train\n" in said and "learning_rate = " in said
 
 
+@pytest.mark.parametrize("name", ["a file", "a file/outputs"])
+def test_a_file_where_the_outputs_are_to_be_is_said_in_a_sentence(
+    monkeypatch, capsys, tmp_path, name
+):
+    (tmp_path / "a file").write_text("mine")
+    monkeypatch.setenv("STARWISE_OUTPUTS", str(tmp_path / name))
+    assert command_line(["run"]) == 2
+    said = capsys.readouterr().err
+    assert f"a file is in the way of the folder {tmp_path / name}; set STARWISE_OUTPUTS" in said
+    assert (tmp_path / "a file").read_text() == "mine"
+
+
 def test_outputs_that_cannot_be_written_are_said_in_a_sentence(monkeypatch, capsys):
-    monkeypatch.setenv("STARWISE_OUTPUTS", "/dev/null/outputs")
+    monkeypatch.setenv("STARWISE_OUTPUTS", "/proc/outputs")  # where not even root may write
     assert command_line(["run"]) == 1
-    assert "could not go on: [Errno 20] Not a directory: '/dev/null" in capsys.readouterr().err
+    assert "could not go on: [Errno 2] No such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from starwise import model
 from starwise.checks import sentences
 from starwise.explain import Effect, explain, gradient, hiding, words
+from starwise.predict import Calibration
 from starwise.score import BUNDLED, Scorer
 
 LAMP = (
@@ -27,7 +28,7 @@ def scorer():
 @pytest.fixture(scope="module")
 def article():
     torch.manual_seed(0)
-    return Scorer(model.build("article").eval(), "article", 1.0)
+    return Scorer(model.build("article").eval(), "article", Calibration())
 
 
 def test_praise_moves_a_score_up_and_blame_moves_it_down(scorer):

@@ -113,6 +113,11 @@ def test_prose_keeps_its_markup_and_leads_to_the_next_chapter():
     assert "href" not in prose("[x](javascript:alert(1))")
 
 
+def test_a_long_name_in_a_table_may_be_broken_between_its_parts():
+    text = prose("| reads |\n|---|\n| `models/my_run/model.json` |\n")
+    assert "<code>models/<wbr/>my_<wbr/>run/<wbr/>model.<wbr/>json</code>" in text
+
+
 def test_a_chapter_knows_its_title_its_question_and_its_sections(outputs):
     first, second = read_chapters(outputs.notebooks)
     assert (first.title, first.question) == ("01 · Collect", "How does it read?")

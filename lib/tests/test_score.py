@@ -52,6 +52,9 @@ def test_a_text_that_may_be_bad_as_well_as_good_is_average():
     assert after.min() >= 0
     smaller_end = before[:, [0, 2]].min(1)
     assert (after[smaller_end >= UNDECIDED[1]].argmax(1) == 1).all()
+    for one, other in [(0, 2), (2, 0)]:
+        ahead = before[:, one] > before[:, other]
+        assert (after[ahead, one] > after[ahead, other]).all(), "who is ahead stays ahead"
     settled = smaller_end <= UNDECIDED[0]
     np.testing.assert_array_equal(after[settled], before[settled])
     assert (after[:, 1] >= before[:, 1]).all(), "it moves towards the middle only"
@@ -137,9 +140,7 @@ def test_a_text_scores_the_same_with_any_padding(scorer):
         ids = encoder.ids(text)
         with torch.inference_mode():
             plain, *padded = (
-                (network(torch.from_numpy(pad([ids], len(ids) + more))) / scorer.temperature)
-                .softmax(1)
-                .numpy()
+                network(torch.from_numpy(pad([ids], len(ids) + more))).softmax(1).numpy()
                 for more in (0, 1, 2, 7, 64, 1_500)
             )
         for one in padded:
@@ -188,6 +189,8 @@ def _damaged(folder: Path, damage: str, canary: Path) -> Path:
             card["config"]["channels"] += 8
         case "a temperature of nothing":
             card["temperature"] = 0
+        case "a cooling that is a word":
+            card["cooling"] = "much"
         case "another alphabet":
             card["config"]["alphabet"] = "article"
         case "a pickle" | "a pickle vouched for":
@@ -221,6 +224,7 @@ class _Canary:
         "another architecture",
         "another alphabet",
         "a temperature of nothing",
+        "a cooling that is a word",
         "a pickle",
         "a pickle vouched for",
         "a description that is a pickle",

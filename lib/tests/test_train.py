@@ -13,10 +13,10 @@ import pytest
 import torch
 from reviews import tiny_reviews
 
-from starwise import model
+from starwise import checkpoint, model
 from starwise import train as train_module
 from starwise.objectives import Objective, class_weights
-from starwise.predict import fit_temperature, predict_logits
+from starwise.predict import fit_calibration, predict_logits, softmax
 from starwise.schedules import SCHEDULES
 from starwise.train import Settings, TrainError, train
 
@@ -124,6 +124,30 @@ def test_a_damaged_checkpoint_is_said_and_left_aside(rows, tmp_path):
     assert "damaged" in lines[0]
 
 
+def test_a_bit_that_flips_in_a_checkpoint_is_noticed(tmp_path):
+    kept = tmp_path / "checkpoint.safetensors"
+    tensors = {"one": {"a": torch.arange(300.0), "b": torch.ones(3).bfloat16()}}
+    checkpoint.write(kept, tensors | {"two": {"step": torch.tensor(7)}}, {"batches": 3})
+    whole = kept.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    noticed = []
+    for place in range(len(whole)):
+        if whole[place : place + 1] == b" " and place < header:
+            continue  # between words of the header, where nothing is said
+        kept.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            checkpoint.read(kept)
+            noticed.append(False)
+        except checkpoint.DamagedError:
+            noticed.append(True)
+    assert all(noticed)
+    kept.write_bytes(whole)
+    found, told = checkpoint.read(kept)
+    assert told == {"batches": 3}
+    assert found["two"]["step"] == 7
+    torch.testing.assert_close(found["one"], tensors["one"])
+
+
 class _Canary:
     """Unpickled, it writes a file: the proof that something of the checkpoint was run."""
 
@@ -227,14 +251,34 @@ def test_the_article_preset_trains_too(rows, tmp_path):
     assert np.isfinite(history[0]["validation_loss"])
 
 
-def test_temperature_undoes_boasting():
+def _honest_logits(number):
     rng = np.random.default_rng(0)
-    truth = rng.integers(3, size=4000)
-    logits = rng.normal(size=(4000, 3))
-    logits[np.arange(4000), truth] += 1.0
-    # These logits are nearly honest as they are; three times as large, they boast threefold.
-    honest = fit_temperature(logits, truth)
-    assert fit_temperature(3 * logits, truth) == pytest.approx(3 * honest, rel=0.02)
+    logits = rng.normal(0, 2, size=(number, 3))
+    truth = (softmax(logits).cumsum(1) < rng.random((number, 1))).sum(1).clip(max=2)
+    return logits, truth
+
+
+def test_temperature_undoes_boasting():
+    logits, truth = _honest_logits(4_000)
+    assert fit_calibration(logits, truth).temperature == pytest.approx(1, rel=0.1)
+    boasting = fit_calibration(3 * logits, truth)
+    assert boasting.temperature == pytest.approx(3, rel=0.1)
+    assert boasting.cooling == 0
+
+
+def test_calibration_finds_who_boasts_of_short_texts_only():
+    logits, truth = _honest_logits(6_000)
+    lengths = np.resize([25, 50, 100, 200, 400], len(truth))
+    boast = (lengths / 100) ** -0.3
+    found = fit_calibration(boast[:, None] * logits, truth, lengths)
+    assert (found.temperature, found.cooling) == pytest.approx((1, 0.3), abs=0.05)
+    np.testing.assert_allclose(
+        found.probabilities(boast[:, None] * logits, lengths), softmax(logits), atol=0.05
+    )
+    # Shorter than the shortest and longer than the longest, nothing more happens.
+    assert found.temperatures([0, 20, 400, 9_999]) == pytest.approx(
+        found.temperatures([20, 20, 400, 400])
+    )
 
 
 def test_a_gpu_out_of_memory_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):

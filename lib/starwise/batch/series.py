@@ -32,10 +32,15 @@ def run_series(
 
     Raises:
         AnotherRunError: a second run at once.
-        BatchError: the first step lacks an input.
+        BatchError: the first step lacks an input, or a file is where the outputs are to be.
         NotebookError: a notebook did not run to its end; the steps after it are not run.
     """
-    outputs.root.mkdir(parents=True, exist_ok=True)
+    try:
+        outputs.root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BatchError(
+            f"a file is in the way of the folder {outputs.root}; set STARWISE_OUTPUTS to another"
+        ) from None
     try:
         with FileLock(outputs.root / ".run.lock", timeout=0):
             _run(notebooks, steps, outputs, fresh, cell_timeout)

@@ -8,7 +8,7 @@ FOLDER holds train-*.parquet and test.parquet with the columns source, domain, c
 5), title, text and, in test.parquet, split. No review is kept in the output, only the weights. The
 steps: hold out rows by company; let teachers say what they make of each review (`teachers`); train
 the network on their word and the stars together (starwise.train), then a little longer with more
-reviews of the decider's kind; fit the shift of the logits and the temperature; pack the weights.
+reviews of the decider's kind; fit the shift of the logits and the calibration; pack the weights.
 A run that is stopped goes on from where it was when it is started again.
 """
 
@@ -28,7 +28,7 @@ from starwise import model
 from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.errors import StarwiseError
 from starwise.paths import whole_file
-from starwise.predict import fit_temperature, predict_logits
+from starwise.predict import calibrate, predict_logits
 from starwise.pretrain import measure
 from starwise.pretrain.reviews import DECIDER, PIECES, draws, held_out, read_reviews
 from starwise.score import Scorer
@@ -216,7 +216,9 @@ def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[
         }
         card |= {key: whole[key] for key in ("settings", "history")}
     level(network, validation)
-    card["temperature"] = temperature(network, validation)
+    rows = _deciding(validation)
+    calibration = calibrate(network, rows["text"].tolist(), class_numbers(rows["label"]))
+    card |= dataclasses.asdict(calibration)
     model.save(
         output, network, {**card, "name": "bundled", "teachers": list(teachers)}, packed=True
     )
@@ -249,11 +251,3 @@ def _deciding(validation: pd.DataFrame) -> pd.DataFrame:
     """Return the decider's rows, where there are some: they are of the kind that visitors write."""
     deciding = validation[validation["source"] == DECIDER]
     return deciding if deciding["label"].nunique() == len(CLASSES) else validation
-
-
-def temperature(network, validation: pd.DataFrame) -> float:
-    """Return the temperature that suits whole and half-written reviews alike."""
-    rows = _deciding(validation)
-    texts = [text[: round(len(text) * part)] for part in measure.PARTS for text in rows["text"]]
-    logits = predict_logits(network, [text or " " for text in texts])
-    return fit_temperature(logits, np.tile(class_numbers(rows["label"]), len(measure.PARTS)))

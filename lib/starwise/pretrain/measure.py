@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from starwise.chance import intervals
 from starwise.classes import CLASS_OF_STARS, CLASSES, class_numbers
 from starwise.evaluate import measures
+from starwise.predict import PARTS
 from starwise.sampling import with_random_case, with_typos
+from starwise.stress import length_part
 
 Predict = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, 3)
 TYPO_SHARES = (0.05, 0.1, 0.2)
-PARTS = (0.25, 0.5, 0.75, 1.0)
 
 
 def test_rows(folder: Path) -> pd.DataFrame:
@@ -26,20 +28,30 @@ def test_rows(folder: Path) -> pd.DataFrame:
 
 
 def by_part(predict: Predict, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a part of the test rows: the splits and, within "test", the domains.
+    """Return a row a part of the test rows: the splits, within "test" the domains, else lengths.
 
-    Columns: part, rows, and those of starwise.evaluate.measures. Parts without all three classes
-    (films) are left out.
+    Columns: part, rows, the ends of the 95% interval of the accuracy, and those of
+    starwise.evaluate.measures. Parts without all three classes (films) are left out.
     """
     probabilities = predict(frame["text"].tolist())
-    parts = {name: frame["split"] == name for name in sorted(frame["split"].unique())}
-    for domain in sorted(frame["domain"].unique()):
-        parts[f"test, {domain}"] = (frame["split"] == "test") & (frame["domain"] == domain)
+    parts = {}
+    for name, split in frame.sort_values("text", key=lambda texts: texts.str.len()).groupby(
+        "split"
+    ):
+        by_domain = name == "test"
+        of = split["domain"] if by_domain else length_part(split["text"]) + " characters"
+        parts[name] = split.index
+        for each, rows in split.groupby(of, sort=by_domain).groups.items():
+            parts[f"{name}, {each}"] = rows
     rows = []
     for name, chosen in parts.items():
-        if frame[chosen]["label"].nunique() == len(CLASSES):
-            found = measures(frame[chosen]["label"], probabilities[chosen.to_numpy()])
-            rows.append({"part": name, "rows": int(chosen.sum()), **found})
+        labels, found = frame.loc[chosen, "label"], probabilities[frame.index.get_indexer(chosen)]
+        if labels.nunique() == len(CLASSES):
+            low, high = intervals(labels, found)["accuracy"]
+            rows.append(
+                {"part": name, "rows": len(chosen), "low": low, "high": high}
+                | measures(labels, found)
+            )
     return pd.DataFrame(rows).round(4)
 
 
@@ -52,22 +64,6 @@ def binary_accuracy(labels: Sequence[str], probabilities: np.ndarray) -> float:
     truth = class_numbers(labels)
     rows = truth != 1
     return float(((probabilities[:, 2] > probabilities[:, 0]) == (truth == 2))[rows].mean())
-
-
-def interval(
-    labels: Sequence[str],
-    probabilities: np.ndarray,
-    measure: Callable[[np.ndarray, np.ndarray], float],
-    rounds: int = 1_000,
-) -> tuple[float, float]:
-    """Return the 95% interval of a measure over `rounds` bootstrap draws of the rows."""
-    rng, labels = np.random.default_rng(0), np.asarray(labels)
-    found = []
-    for _ in range(rounds):
-        rows = rng.integers(len(labels), size=len(labels))
-        found.append(measure(labels[rows], probabilities[rows]))
-    low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def beginnings(predict: Predict, frame: pd.DataFrame) -> pd.DataFrame:

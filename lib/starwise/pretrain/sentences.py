@@ -119,7 +119,7 @@ def fine_tune(
     groups = [(learning, 6e-5), (list(encoder.classify.parameters()), 1e-3)]
     optimizer = torch.optim.AdamW([{"params": p, "lr": rate} for p, rate in groups])
     learning = [weight.requires_grad_() for group, _ in groups for weight in group]
-    done = _resume(kept, learning, optimizer)
+    done = _resume(kept, learning, optimizer, report)
     encoder.train()
     encoder.body.embeddings.eval()  # what does not learn has no use for dropout
     encoder.body.encoder.layer[:FROZEN].eval()
@@ -153,11 +153,15 @@ def _batches(lengths: Sequence[int], rng: np.random.Generator) -> list[np.ndarra
     return batches
 
 
-def _resume(kept: Path | None, learning: list[Tensor], optimizer) -> int:
+def _resume(kept: Path | None, learning: list[Tensor], optimizer, report) -> int:
     """Take weights and optimizer from a checkpoint, if there is one; return the batches done."""
     if kept is None or not kept.is_file():
         return 0
-    tensors, told = checkpoint.read(kept)
+    try:
+        tensors, told = checkpoint.read(kept)
+    except checkpoint.DamagedError as error:
+        report(f"sentence teacher: {kept} is damaged ({error}); starting over")
+        return 0
     with torch.no_grad():
         for number, weight in enumerate(learning):
             weight.copy_(tensors["weights"][str(number)])

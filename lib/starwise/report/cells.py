@@ -105,5 +105,11 @@ def _scrolling_tables(text: str) -> str:
                 continue
             for cell in cells:
                 cell["class"] = kind
+        for name in table("code"):
+            parts = re.split(r"(?<=[_/.])(?=\w)", name.get_text())
+            name.clear()
+            for part in parts[:-1]:  # where a long name may be broken
+                name.extend([part, soup.new_tag("wbr")])
+            name.append(parts[-1])
         table.wrap(soup.new_tag("div", attrs={"class": "wide", "tabindex": "0"}))
     return str(soup)
