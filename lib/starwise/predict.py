@@ -107,7 +107,7 @@ def fit_calibration(
     found = minimize(
         loss, [0.0, 0.0], bounds=[(np.log(0.3), np.log(5.0)), (0.0, steepest)], method="L-BFGS-B"
     )
-    return calibration(found.x.round(4))
+    return Calibration(round(float(np.exp(found.x[0])), 4), round(float(found.x[1]), 4))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
