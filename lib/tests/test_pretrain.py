@@ -110,6 +110,19 @@ def test_a_teacher_does_not_know_the_rows_it_scores(folder, tmp_path):
     assert measure.accuracy(shuffled["label"][~held], soft[~held]) < 0.5
 
 
+def test_what_teachers_say_is_judged_by_where_a_review_stands(folder, tmp_path):
+    frame = reviews.read_reviews(folder)
+    strict = frame.assign(source="strict", text=frame["text"] + " Bye.")  # who praises gives three
+    strict["label"] = strict["label"].replace("good", "average")
+    both = pd.concat([frame, strict], ignore_index=True)
+    held = reviews.held_out(both)
+    soft = soft_targets(both, held, ("words",), tmp_path, report=lambda line: None)
+    praised = np.tile(frame["label"] == "good", 2)
+    is_strict = both["source"] == "strict"
+    assert soft[praised & ~is_strict, 2].mean() > 0.6
+    assert soft[praised & is_strict, 2].mean() < 0.3
+
+
 def test_a_teacher_scores_the_rows_that_were_held_out(folder):
     frame = reviews.read_reviews(folder)
     held = reviews.held_out(frame)
