@@ -112,7 +112,7 @@ def test_a_teacher_does_not_know_the_rows_it_scores(folder, tmp_path):
 
 def test_what_teachers_say_is_judged_by_where_a_review_stands(folder, tmp_path):
     frame = reviews.read_reviews(folder)
-    strict = frame.assign(source="strict", text=frame["text"] + " Bye.")  # who praises gives three
+    strict = frame.assign(source="strict")  # where who praises gives three stars
     strict["label"] = strict["label"].replace("good", "average")
     both = pd.concat([frame, strict], ignore_index=True)
     held = reviews.held_out(both)
