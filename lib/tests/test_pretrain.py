@@ -18,7 +18,7 @@ from starwise.errors import StarwiseError
 from starwise.predict import predict_logits
 from starwise.pretrain import measure, reviews, sentences
 from starwise.pretrain.reviews import PIECES
-from starwise.pretrain.teachers import soft_targets, word_scores
+from starwise.pretrain.teachers import TRUST, soft_targets, word_scores
 from starwise.sampling import drawn_batches
 from starwise.score import Scorer
 
@@ -104,10 +104,12 @@ def test_a_teacher_does_not_know_the_rows_it_scores(folder, tmp_path):
     held = reviews.held_out(frame)
     rng = np.random.default_rng(0)
     shuffled = frame.assign(label=rng.permutation(frame["label"]))
-    soft = soft_targets(shuffled, held, ("words",), tmp_path, report=lambda line: None)
-    np.testing.assert_allclose(soft.sum(1), 1, atol=1e-6)
+    targets = soft_targets(shuffled, held, ("words",), tmp_path, report=lambda line: None)
+    np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
+    stars = np.eye(3)[class_numbers(shuffled["label"])]
+    word = targets - (1 - TRUST["words"]) * stars
     # A model that had seen these labels would repeat them; labels by lot cannot be foretold.
-    assert measure.accuracy(shuffled["label"][~held], soft[~held]) < 0.5
+    assert measure.accuracy(shuffled["label"][~held], word[~held]) < 0.5
 
 
 def test_what_teachers_say_is_judged_by_where_a_review_stands(folder, tmp_path):
@@ -243,6 +245,22 @@ def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypa
     asked = len(told)
     np.testing.assert_array_equal(soft_targets(*both), soft)
     assert len(told) == asked
+
+
+def test_stars_count_where_the_sentence_teacher_has_not_answered(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sentences.SentenceEncoder, "installed", _letters)
+    frame = reviews.read_reviews(folder)
+    held = reviews.held_out(frame)
+    one = {"report": lambda line: None, "sentences": 64, "asked": 50, "pieces": 20}
+    targets = soft_targets(frame, held, ("words", "sentences"), tmp_path, **one)
+    other = frame.assign(
+        label=frame["label"].where(held, "average")
+    )  # the teachers keep their word
+    changed = soft_targets(other, held, ("words", "sentences"), tmp_path, **one)
+    answered = ~np.isnan(np.load(tmp_path / "sentences.npy")[:, 0])
+    np.testing.assert_array_equal(changed[answered], targets[answered])
+    rest = ~answered & (frame["label"] != "average").to_numpy()
+    np.testing.assert_allclose(changed[rest, 1] - targets[rest, 1], 0.3, atol=1e-6)
 
 
 def test_the_sentence_teacher_learns_from_its_reviews():

@@ -37,7 +37,7 @@ from starwise.train import Settings, train
 
 TEACHERS = ("words", "sentences")
 ROUND = 100_000  # reviews between two looks at the validation rows
-TRUST = 0.7  # share of the teachers' word in a target; the rest is the reviewer's own stars
+TARGETS = "targets.npy"  # in the folder of work: what the network is to answer, (rows, 3)
 PIECES_SHARE = 0.12  # headlines and sentences for a review drawn
 CLOSER = 0.15  # share of the decider's kind in the last draws
 MOST_VALIDATED = 250  # of a domain and class
@@ -106,8 +106,7 @@ def pretrain(
         if team.first:
             _prepared(frame, held, teachers, work, report)
         team.wait()
-        soft = np.load(work / "teachers.npy") if teachers else None
-        training, validation = _parts(frame, held, soft, settings, work)
+        training, validation = _parts(frame, held, settings, work)
         if team.first:
             for name, part in [("training", training), ("validation", validation)]:
                 counts = part["label"].value_counts()
@@ -152,14 +151,14 @@ def adapt(
 
 def _prepared(frame, held, teachers, work, report) -> None:
     """Ask the teachers, unless a former run has: their answers are kept for the next try."""
-    path = work / "teachers.npy"
+    path = work / TARGETS
     work.mkdir(parents=True, exist_ok=True)
-    if teachers and not path.is_file():
+    if not path.is_file():
         from starwise.pretrain.teachers import soft_targets
 
-        soft = soft_targets(frame, held, teachers, work, report)
+        targets = soft_targets(frame, held, teachers, work, report)
         with whole_file(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, soft.astype(np.float32))
+            np.save(file, targets.astype(np.float32))
 
 
 def _trained(folder: Path, settings: Settings) -> bool:
@@ -171,15 +170,12 @@ def _trained(folder: Path, settings: Settings) -> bool:
 
 
 def _parts(
-    frame: pd.DataFrame, held: np.ndarray, soft: np.ndarray | None, settings: Settings, work: Path
+    frame: pd.DataFrame, held: np.ndarray, settings: Settings, work: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the training rows with targets and draws, and the validation rows."""
     training = frame[~held].reset_index(drop=True)
     training["draws"] = draws(training, settings.reviews_per_epoch, most=2)
-    targets = np.eye(len(CLASSES))[class_numbers(training["label"])]
-    if soft is not None:
-        targets = TRUST * soft[~held] + (1 - TRUST) * targets
-    training[list(CLASSES)] = targets
+    training[list(CLASSES)] = np.load(work / TARGETS)[~held]
     pieces = _pieces(training, frame, work)
     pieces["draws"] = draws(pieces, round(PIECES_SHARE * settings.reviews_per_epoch), most=2)
     training = pd.concat([training, pieces], ignore_index=True)

@@ -1,6 +1,6 @@
 """Teachers: what stronger or other models make of each training review, as targets for the network.
 
-soft = soft_targets(frame, held, teachers=("words", "sentences"), report=print)   # (rows, 3)
+targets = soft_targets(frame, held, teachers=("words", "sentences"), work=folder)   # (rows, 3)
 
 A star is a noisy thing: the same words come with three stars and with four. A network that has only
 the stars to go by learns the noise by heart (Hinton et al. 2015, "Distilling the Knowledge in a
@@ -23,11 +23,13 @@ from starwise.train import device_of_choice
 
 FOLDS = 4
 SENTENCES = 16_000  # reviews that the sentence teacher is fine-tuned on
-ASKED = 60_000  # training reviews that it then answers for, those most often drawn first
+ASKED = 200_000  # training reviews that it then answers for, those most often drawn first
 JUDGED = 200  # held-out reviews of a domain and class that it answers for
 OWN_WORD = 0.75  # share of the stars in what it learns; the rest is the word teacher's
 FRAGMENTS = 80_000  # headlines and sentences that it answers for, too
 CHUNK = 2_000  # reviews between two times that its answers are kept
+# How much of a target is the teachers' word where these have answered; the rest is the stars.
+TRUST = {"words": 0.7, "sentences": 1.0}
 
 
 def soft_targets(
@@ -40,7 +42,10 @@ def soft_targets(
     asked: int = ASKED,
     pieces: int = FRAGMENTS,
 ) -> np.ndarray:
-    """Return P(bad), P(average), P(good) of every row, (rows, 3), as the teachers together see it.
+    """Return P(bad), P(average), P(good) of every row, (rows, 3), that the network is to answer.
+
+    It is what the teachers together make of a review. Where those have answered who know less, its
+    stars count as well.
 
     held: rows that no teacher is trained on, (rows,), bool; on them the teachers' scores are
     weighed against each other. teachers: of "words" and "sentences". The sentence teacher, which
@@ -54,15 +59,18 @@ def soft_targets(
     if "words" in teachers:
         scores = _kept(work / "words.npy", lambda: word_scores(frame, held, report))
     rows = np.ones(len(frame), dtype=bool)
-    soft = np.eye(len(CLASSES))[labels]
+    stars = np.eye(len(CLASSES))[labels]
+    soft = targets = stars
     if scores.size:
         soft = _judged(scores, rows, held, frame, report)
+        targets = TRUST["words"] * soft + (1 - TRUST["words"]) * stars
     if "sentences" in teachers:
         answered = sentence_scores(frame, held, soft, sentences, asked, pieces, work, report)
         rows = ~np.isnan(answered[:, 0])
         both = np.concatenate([scores, np.nan_to_num(answered)], axis=1)
-        soft[rows] = _judged(both, rows, held, frame, report)[rows]
-    return soft
+        word = TRUST["sentences"] * _judged(both, rows, held, frame, report)
+        targets = np.where(rows[:, None], word + (1 - TRUST["sentences"]) * stars, targets)
+    return targets
 
 
 def _judged(scores, rows, held, frame, report) -> np.ndarray:
