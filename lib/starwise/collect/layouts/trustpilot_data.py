@@ -55,6 +55,8 @@ class NextData:
 
     name = "trustpilot, the page's data"
     drawn = DATA
+    named = f"{DATA} .props.pageProps.businessUnit.displayName"
+    reviewed = f"{DATA} .props.pageProps.reviews"
 
     def company(self, page: Selector, url: str) -> dict[str, object]:
         try:
@@ -84,10 +86,10 @@ class NextData:
         data = _data(page, url)
         reviews = _find_reviews(data)
         if reviews is None:
-            raise LayoutError(url, f"{DATA} .props.pageProps.reviews", self.name)
+            raise LayoutError(url, self.reviewed, self.name)
         for names in (TEXTS, STARS):
             if reviews and not any(name in review for review in reviews for name in names):
-                raise LayoutError(url, f"{DATA} .reviews[].{names[0]}", self.name)
+                raise LayoutError(url, f"{self.reviewed}[].{names[0]}", self.name)
         return [_card(review) for review in reviews]
 
     def sub_categories(self, page: Selector, url: str) -> list[SubCategory]:
