@@ -113,7 +113,7 @@ def test_a_site_that_has_changed_never_looks_like_a_company_without_reviews(chan
     with pytest.raises(LayoutError, match=re.escape(URL)) as error:
         layout_of("trustpilot").review_page(changed, URL)
     layouts, selectors = zip(*error.value.tried, strict=True)
-    assert len(set(layouts)) == 4 and all(re.search("[#.>h1]", one) for one in selectors)
+    assert len(set(layouts)) == 4 and all(one in str(error.value) for one in selectors)
 
 
 def test_a_company_without_reviews_says_so_and_is_no_error():
@@ -151,7 +151,7 @@ def test_stars_and_counts_are_read_as_sites_write_them():
     assert [stars_in(value) for value in none] == [None] * len(none)
     counts = {"1,234": 1234, "1.234 Bewertungen": 1234, "1\u202f234": 1234, "6K reviews": 6000}
     counts |= {"2.5M": 2_500_000, "Reviews 308": 308, "none": None, 7: 7, "6 mil opiniones": 6000}
-    counts |= {"1,2 Mio. Bewertungen": 1_200_000, "1.2万件": 12_000, "1’203 avis": 1203, "9 mars": 9}
+    counts |= {"1,2 Mio. Bewertungen": 1_200_000, "1.2万件": 12_000, "1’203 avis": 1203}
     assert {value: count_in(value) for value in counts} == counts
 
 
