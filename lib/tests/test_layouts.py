@@ -116,6 +116,15 @@ def test_a_site_that_has_changed_never_looks_like_a_company_without_reviews(chan
     assert len(set(layouts)) == 4 and all(one in str(error.value) for one in selectors)
 
 
+def test_a_page_that_is_torn_off_before_it_says_how_it_goes_on_is_refused():
+    html = html_of("review-attributes")
+    torn = html[: html.index("<nav")]
+    with pytest.raises(LayoutError, match="</html>"):
+        layout_of("trustpilot").review_page(torn, URL)
+    whole = layout_of("trustpilot").review_page(f"{torn}</body></html>", URL)
+    assert len(whole.cards) == 3 and whole.announced == 1203 and not whole.next_url
+
+
 def test_a_company_without_reviews_says_so_and_is_no_error():
     html = re.sub(
         r'"reviews": \[.*\],\n"filters"',

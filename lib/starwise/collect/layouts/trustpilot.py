@@ -77,6 +77,10 @@ class TrustpilotLayout:
                     facts[name] = value
         if not facts.get("name"):
             raise self._lacks(url, "named")
+        # Without its end a page would pass for the last one of its company.
+        goes_on = "next_url" in facts or (facts.get("announced") or 0) <= len(cards)
+        if not goes_on and "</html" not in html[-1000:].lower():
+            raise LayoutError(url, "</html>, the end of it", read.name)
         # A page may be without reviews, but then it says so.
         if not cards and facts.get("announced") != 0:
             raise self._lacks(url, "reviewed")

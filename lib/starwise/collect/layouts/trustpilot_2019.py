@@ -67,7 +67,7 @@ class Pages2019:
             "website": next(filter(None, map(website, page.css(WEBSITES).getall())), ""),
             "logo": next(filter(None, (address(url, one) for one in page.css(LOGOS).getall())), ""),
             "announced": count_in(first_words(page, *ANNOUNCED)),
-            "next_url": urljoin(url, link) if link else "",
+            "next_url": urljoin(url, link) if link else None,
         }
 
     def cards(self, page: Selector, url: str) -> list[Card]:
