@@ -152,6 +152,13 @@ def test_what_the_data_lacks_of_a_company_the_rest_of_the_page_tells():
     assert (page.company, page.website) == ("A & Co", "https://a.example")
 
 
+def test_a_company_is_never_called_by_the_name_of_one_beside_it():
+    html = html_of("review-2021-data")
+    assert "Another shop" in html
+    with pytest.raises(LayoutError, match="displayName"):
+        layout_of("trustpilot").review_page(html.replace('"displayName": "Lampehuset", ', ""), URL)
+
+
 def test_stars_and_counts_are_read_as_sites_write_them():
     five = ["5 stars: Excellent", "5 Sterne: Hervorragend", "5 étoiles", 5, 5.0, "5", "5.0"]
     assert [stars_in(value) for value in five] == [5] * len(five)

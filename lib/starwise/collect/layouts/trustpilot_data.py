@@ -145,8 +145,10 @@ def _company(data: dict) -> dict:
     for name in ("businessUnit", "businessUnitInfo", "businessunit", "company", "profile"):
         if isinstance(data.get(name), dict) and _named(data[name], NAMES):
             return data[name]
-    named = (one for _, one in _dicts(data) if _named(one, ADDRESS_NAMES) and _named(one, NAMES))
-    return next(named, {})
+    for place, one in _dicts(data):
+        if _named(one, ADDRESS_NAMES) and _named(one, NAMES) and not _is_aside(place):
+            return one
+    return {}
 
 
 def _pagination(data: dict) -> dict:
@@ -154,7 +156,11 @@ def _pagination(data: dict) -> dict:
     for holder in (filters.get("pagination"), data.get("pagination")):
         if isinstance(holder, dict):
             return holder
-    paged = (one for _, one in _dicts(data) if _has(one, NUMBERS) and _has(one, LASTS))
+    paged = (
+        one
+        for place, one in _dicts(data)
+        if _has(one, NUMBERS) and _has(one, LASTS) and not _is_aside(place)
+    )
     return next(paged, {})
 
 
