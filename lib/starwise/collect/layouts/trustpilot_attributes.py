@@ -3,6 +3,7 @@
 Names of classes are made anew with each release of the site; the attributes have stayed.
 """
 
+import re
 from urllib.parse import urljoin, urlsplit
 
 from parsel import Selector
@@ -92,7 +93,9 @@ class Attributes:
         links = [] if page.xpath(CARDS) else page.css('a[href*="/categories/"]')
         for link in links:
             above = link.xpath("preceding::*[self::h2 or self::h3 or self::h4][1]")
-            name, whole = words_in(link), urljoin(url, link.attrib["href"])
+            # In 2020 the number of companies stood behind a name, in brackets.
+            name = re.sub(r"\s*\(\d[\d.,]*\)$", "", words_in(link))
+            whole = urljoin(url, link.attrib["href"])
             # The heading itself may be a link, or in one: that is the category, not one below it.
             headed = link.xpath("(ancestor::*|.//*)[self::h2 or self::h3 or self::h4]")
             if above and name and not headed and not urlsplit(whole).query:
