@@ -150,10 +150,11 @@ def _card(card: Selector) -> Card:
 
 
 def _stars(rating: Selector) -> int | None:
-    for picture in rating.css("img"):
-        return stars_of_picture(picture.attrib.get("src", ""), picture.attrib.get("alt", ""))
-    drawn = STARS_CLASS.search(rating.attrib.get("class", ""))
-    return int(drawn[1]) if drawn else None
+    drawn = [
+        stars_of_picture(picture.attrib.get("src", ""), picture.attrib.get("alt", ""))
+        for picture in rating.css("img")
+    ]
+    return agreed(drawn or map(int, STARS_CLASS.findall(rating.attrib.get("class", ""))))
 
 
 def _heading(category: Selector) -> str:

@@ -71,8 +71,9 @@ def count_in(value: object) -> int | None:
     word = (found[2] or "").lower()
     # Chinese and Japanese write the next word without a space: 1.2万件.
     scale = _SCALES.get(word) or _SCALES.get(word[:1] if not word.isascii() else "")
-    if scale:
-        return round(float(re.sub(r"[^\d.]", "", found[1].replace(",", "."))) * scale)
+    number = re.sub(r"[^\d.]", "", found[1].replace(",", "."))
+    if scale and number.count(".") <= 1:
+        return round(float(number) * scale)
     return int(re.sub(r"\D", "", found[1]))
 
 
