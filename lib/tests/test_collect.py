@@ -175,6 +175,15 @@ def test_c6_a_budget_that_is_spent_ends_the_crawl_and_says_which(site, tmp_path,
     assert collected.tally.kept_pages == pages and in_file(path) == in_world()
 
 
+def test_c6_a_pause_for_which_the_budget_has_no_room_is_not_made(tmp_path):
+    slug = SLUGS[0]
+    with (
+        small_site(f"429-minute@/review/{slug}") as running,
+        pytest.raises(CollectError, match=r"\(max_minutes\) has no room for a pause of 60 s"),
+    ):
+        crawl(running, tmp_path / "reviews.csv", max_minutes=0.9, min_coverage=1)
+
+
 @pytest.mark.browser
 def test_c7_what_robots_txt_forbids_is_not_asked_for(tmp_path):
     with small_site("robots") as running:

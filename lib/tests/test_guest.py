@@ -151,6 +151,14 @@ def test_the_browser_gives_a_busy_real_site_time_though_it_does_not_say_how_much
         assert time.monotonic() - began >= 1 + 2 and not found.given_up
 
 
+def test_c3_the_categories_are_asked_for_again_when_they_break_off_or_never_come(monkeypatch):
+    monkeypatch.setattr(guests, "TIMEOUT_SECONDS", 1)
+    whole = "drop@/robots.txt,cut@/categories,silence@/categories"
+    with small_site(whole) as running:
+        found = read_categories(Guest("practice", running.url))
+    assert len(found) == len({(one.category, one.sub_category) for one in WORLD.companies})
+
+
 def test_a_retry_after_is_read_as_seconds_or_as_a_date():
     assert wanted_pause("2") == 2
     assert wanted_pause("") == 0 and wanted_pause("soon") == 0

@@ -97,7 +97,7 @@ CHANGES = {
     "the data is torn": ("review-2026-data", '"isPending": false,', "{"),
     "the summary's stars have gone": ("review-summary", "reviewRating", "mark"),
     "the marks of stars and texts have gone": ("review-attributes", "data-service-", "data-other-"),
-    "2019: the company has another class": ("review-2019", "multi-size-header__big", "h"),
+    "2019: the company has no name": ("review-2019", "(?s)<h1>.*</h1>", ""),
     "2019: texts have another class": ("review-2019", "review-content__text", "words"),
     "2019: stars have another class": ("review-2019", "star-rating--medium", "stars"),
     "2019: both": ("review-2019", "star-rating--medium|review-content__text", "other"),
@@ -110,8 +110,19 @@ def test_a_site_that_has_changed_never_looks_like_a_company_without_reviews(chan
     html = html_of(name)
     changed = re.sub(old, new, html)
     assert changed != html
-    with pytest.raises(LayoutError, match=re.escape(URL)):
+    with pytest.raises(LayoutError, match=re.escape(URL)) as error:
         layout_of("trustpilot").review_page(changed, URL)
+    layouts, selectors = zip(*error.value.tried, strict=True)
+    assert len(set(layouts)) == 4 and all(one in str(error.value) for one in selectors)
+
+
+def test_a_page_that_is_torn_off_before_it_says_how_it_goes_on_is_refused():
+    html = html_of("review-attributes")
+    torn = html[: html.index("<nav")]
+    with pytest.raises(LayoutError, match="</html>"):
+        layout_of("trustpilot").review_page(torn, URL)
+    whole = layout_of("trustpilot").review_page(f"{torn}</body></html>", URL)
+    assert len(whole.cards) == 3 and whole.announced == 1203 and not whole.next_url
 
 
 def test_a_company_without_reviews_says_so_and_is_no_error():
@@ -141,6 +152,13 @@ def test_what_the_data_lacks_of_a_company_the_rest_of_the_page_tells():
     assert (page.company, page.website) == ("A & Co", "https://a.example")
 
 
+def test_a_company_is_never_called_by_the_name_of_one_beside_it():
+    html = html_of("review-2021-data")
+    assert "Another shop" in html
+    with pytest.raises(LayoutError, match="displayName"):
+        layout_of("trustpilot").review_page(html.replace('"displayName": "Lampehuset", ', ""), URL)
+
+
 def test_stars_and_counts_are_read_as_sites_write_them():
     five = ["5 stars: Excellent", "5 Sterne: Hervorragend", "5 étoiles", 5, 5.0, "5", "5.0"]
     assert [stars_in(value) for value in five] == [5] * len(five)
@@ -148,7 +166,8 @@ def test_stars_and_counts_are_read_as_sites_write_them():
     none = ["4,5 stars", "4.5", 4.5, 0, 6, "", None, True, "five", "1 or 4", "12 of 5"]
     assert [stars_in(value) for value in none] == [None] * len(none)
     counts = {"1,234": 1234, "1.234 Bewertungen": 1234, "1\u202f234": 1234, "6K reviews": 6000}
-    counts |= {"2.5M": 2_500_000, "Reviews 308": 308, "none": None, 7: 7}
+    counts |= {"2.5M": 2_500_000, "Reviews 308": 308, "none": None, 7: 7, "6 mil opiniones": 6000}
+    counts |= {"1,2 Mio. Bewertungen": 1_200_000, "1.2万件": 12_000, "1’203 avis": 1203}
     assert {value: count_in(value) for value in counts} == counts
 
 

@@ -66,12 +66,12 @@ def crawlers(tmp_path, queue):
     """Start crawlers of WORLD, each with a folder of its own; end those that are left."""
     started = []
 
-    def begin(url: str, names: str) -> list:
+    def begin(url: str, names: str, **more: float) -> list:
         companies_of(WORLD, url).to_csv(tmp_path / "companies.csv", index=False)
         for name in names:
             (tmp_path / name).mkdir()
             options = {"url": url, "companies": tmp_path / "companies.csv", "redis": queue}
-            options["output"] = tmp_path / name / "reviews.csv"
+            options |= {"output": tmp_path / name / "reviews.csv", **more}
             words = [f"--{name}={value}" for name, value in options.items()]
             started.append(start(CRAWLER, "collect", *words))
         return started
@@ -109,6 +109,29 @@ def test_two_crawlers_read_together_what_one_reads_and_no_page_twice(tmp_path, c
     assert joined.tally.kept_pages == joined.tally.pages  # nothing had to be read again
     assert joined.coverage == 1 and len(joined.companies) == COMPANIES
     assert joined.companies.found.sum() == REVIEWS
+    pd.testing.assert_frame_equal(rows_of(tmp_path / "joined.csv"), rows_of(tmp_path / "alone.csv"))
+
+
+def test_a_crawler_whose_budget_is_spent_leaves_the_queue_to_the_others(tmp_path, crawlers):
+    with small_site() as running:
+        crawl(running, tmp_path / "alone.csv")
+        (first,) = crawlers(running.url, "a", **{"max-pages": 7})
+        told, complaints = first.communicate(timeout=60)
+        assert first.returncode == 0, complaints
+        assert "7 pages in" in told and "(max_pages) is spent" in told
+        second = crawlers(running.url, "b")[-1]
+        _, complaints = second.communicate(timeout=60)
+        assert second.returncode == 0, complaints
+        assert len(pages_of(tmp_path, "a")) == 7
+        joined = join(
+            guest_at(running),
+            companies_of(WORLD, running.url),
+            [tmp_path / name / "reviews.csv.part" for name in "ab"],
+            tmp_path / "joined.csv",
+            tell=lambda line: None,
+            max_pages=0,  # nothing is left to read
+        )
+    assert joined.tally.kept_pages == joined.tally.pages and joined.coverage == 1
     pd.testing.assert_frame_equal(rows_of(tmp_path / "joined.csv"), rows_of(tmp_path / "alone.csv"))
 
 

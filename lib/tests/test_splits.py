@@ -55,6 +55,34 @@ def test_rows_keep_their_split_when_the_collection_grows_in_any_way(frame):
     assert (split_of[before.frame["id"]].to_numpy() == before.frame["split"].to_numpy()).all()
 
 
+def test_rows_of_an_earlier_run_are_pushed_out_by_no_copy_and_no_near_duplicate(frame, tmp_path):
+    """New companies with the same texts, or nearly the same, come first in the larger one."""
+    path = tmp_path / "labelled.parquet"
+    before = label.split_by_company(frame.assign(cluster=frame["id"]), 0.1, 0.2, seed=0)
+    label.write_labelled(before.frame, path)
+    near, copies = frame.iloc[:60], frame.iloc[60:120]
+    new = pd.concat([near.assign(text="Well. " + near["text"]), copies])
+    new = new.assign(id="x" + new["id"], company="New " + new["company"])
+    cluster = dict(zip(near["id"], "x" + near["id"], strict=True))
+    for former_ids in ((), label.former_ids(path)):
+        grown, dropped = label.prepare(pd.concat([new, frame]), former_ids=former_ids)
+        grown["cluster"] = grown["id"].replace(cluster)
+        after = label.split_by_company(
+            grown, 0.1, 0.2, seed=0, former_salt=before.salt, former_ids=former_ids
+        )
+        split_of = after.frame.set_index("id")["split"].reindex(before.frame["id"])
+        stayed = split_of.to_numpy() == before.frame["split"].to_numpy()
+        assert dropped["the same text occurred before"] == 60 and after.apart > 0
+        assert stayed.all() == bool(len(former_ids)), "without these ids some are pushed out"
+        assert after.frame["id"].str.startswith("x").any()
+
+
+def test_without_an_earlier_table_there_are_no_ids_of_one(tmp_path):
+    assert len(label.former_ids(tmp_path / "labelled.parquet")) == 0
+    (tmp_path / "labelled.parquet").write_bytes(b"torn")
+    assert len(label.former_ids(tmp_path / "labelled.parquet")) == 0
+
+
 def test_the_next_run_finds_the_salt_of_the_last_one_in_its_table(frame, tmp_path):
     path = tmp_path / "labelled.parquet"
     wanted = {"seed": 0, "validation_share": 0.1, "test_share": 0.2}

@@ -25,6 +25,7 @@ from starwise.collect.errors import CollectError
 from starwise.collect.guest import Guest
 from starwise.collect.journal import Journal
 from starwise.collect.progress import Progress, say
+from starwise.collect.waits import no_room
 from starwise.collect.wire import Wire
 
 PAGES_A_LIST = 500  # a list that goes on for longer has no end
@@ -233,10 +234,7 @@ class _Search:
         """Wait, but not beyond the budget, and not when the search is stopped."""
         minutes = self.budget.max_minutes
         if seconds and self.spent().minutes + seconds / 60 > minutes:
-            raise EnoughError(
-                f"the budget of {minutes:g} minutes (max_minutes) has no room for a pause of "
-                f"{seconds:,.0f} s"
-            )
+            raise EnoughError(no_room(minutes, seconds))
         if self.over.wait(seconds):
             raise EnoughError("it was stopped")
 

@@ -12,14 +12,22 @@ from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.http import Response
 
 from starwise.collect.limits import SpentError
-from starwise.collect.waits import BUSY, LONGEST_WAIT_SECONDS, own_pause, too_long, wanted_pause
+from starwise.collect.waits import (
+    BUSY,
+    LONGEST_WAIT_SECONDS,
+    no_room,
+    own_pause,
+    too_long,
+    wanted_pause,
+)
 
 
 class PatientRetry(RetryMiddleware):
     """Retries after a pause: as long as Retry-After says, else a little longer each time.
 
     Elsewhere than on this machine a Retry-After holds back every other page of the site too, and
-    one that is longer than we wait ends the crawl.
+    one that is longer than we wait ends the crawl. So does one that the budget's minutes do not
+    have room for.
     """
 
     def __init__(self, settings) -> None:
@@ -27,6 +35,9 @@ class PatientRetry(RetryMiddleware):
         self.holds_all = settings.getbool("STARWISE_HOLD_ALL")
         self.quiet_until = 0.0  # time.monotonic() before which nothing is asked for
         self.sent_away = ""  # why nothing is asked for any more
+        budget, spent = settings.get("STARWISE_BUDGET"), settings.get("STARWISE_SPENT")
+        self.minutes = budget.max_minutes
+        self.ends = time.monotonic() + 60 * (self.minutes - spent.minutes)
 
     async def process_request(self, request: Request, **_) -> None:
         while (left := self.quiet_until - time.monotonic()) > 0:
@@ -43,6 +54,8 @@ class PatientRetry(RetryMiddleware):
         answer = super().process_response(request, response)
         if isinstance(answer, Request):
             pause = max(asked, own_pause(1 + request.meta.get("retry_times", 0)))
+            if time.monotonic() + pause > self.ends:
+                raise SpentError(no_room(self.minutes, pause))
             if asked and self.holds_all:
                 self.quiet_until = max(self.quiet_until, time.monotonic() + pause)
             await asyncio.sleep(pause)

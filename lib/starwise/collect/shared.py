@@ -10,18 +10,21 @@ and one joins the journals into the table:
     starwise collect --url http://reviews.example --companies companies.csv \\
         --join a/reviews.csv.part b/reviews.csv.part --output reviews.csv
 
-Each page is asked for by one crawler. What a crawler took with it when it died is missed when the
-journals are joined, and read then. This needs the extra `cluster` (pip install "lib[cluster]").
+Each page is asked for by one crawler. One whose budget is spent leaves the queue to the others.
+What a crawler took with it when it died is missed when the journals are joined, and read then. Each
+keeps the site's pauses for itself: of somebody else's site, several ask several times as often.
+This needs the extra `cluster` (pip install "lib[cluster]").
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from starwise.collect.budget import Budget
+from starwise.collect.budget import USUAL, Budget
 from starwise.collect.errors import CollectError
 from starwise.collect.guest import Guest
 from starwise.collect.journal import Journal, head_of, key_of
@@ -66,7 +69,7 @@ def join(
     parts: Sequence[Path],
     path: Path,
     tell=say,
-    **options: float,
+    **options: Any,
 ) -> Collected:
     """Write the reviews of several crawlers' journals to `path`; read first what they lack.
 
@@ -99,17 +102,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contact", default="", help="your e-mail or web address")
     parser.add_argument("--yes-really", action="store_true", help="visit a real site")
     parser.add_argument("--min-coverage", type=float, default=0.95, help="share that must come")
+    parser.add_argument("--language", default="", help='keep one language only, as in "en"')
+    parser.add_argument("--cache", default=None, help="folder that keeps pages for a day")
+    for name, what in (("pages", int), ("megabytes", float), ("minutes", float)):
+        most = getattr(USUAL, f"max_{name}")
+        words = f"budget of {name} of this crawler ({most:,})"
+        parser.add_argument(f"--max-{name}", type=what, default=most, help=words)
 
 
 def main(args: argparse.Namespace) -> int:
     """Take part in a shared crawl, or join the parts of one."""
-    guest = Guest(args.site, args.url, args.contact, args.yes_really)
+    guest = Guest(args.site, args.url, args.contact, args.yes_really, args.cache)
     print(guest.plan(), flush=True)
     companies, path = pd.read_csv(args.companies), Path(args.output)
+    budget = {name: getattr(args, name) for name in ("max_pages", "max_megabytes", "max_minutes")}
     if args.redis and not args.join:
-        tally = take_part(guest, companies, path, args.redis)
+        tally = take_part(guest, companies, path, args.redis, **budget)
+        if tally.ended:
+            print(tally.ended)
         print(f"{tally.pages - tally.kept_pages:,} pages in {part_of(path)}; join it with others'.")
         return 0
-    collected = join(guest, companies, args.join, path, min_coverage=args.min_coverage)
+    wanted = {"min_coverage": args.min_coverage, "language": args.language}
+    collected = join(guest, companies, args.join, path, **wanted, **budget)
     print(f"{collected.reviews:,} reviews in {path}, {collected.coverage:.1%} of those announced.")
     return 0

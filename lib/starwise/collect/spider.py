@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
@@ -51,6 +51,7 @@ class ReviewSpider(scrapy.Spider):
     """Reads every page of reviews of every company, and writes each into the journal."""
 
     name = "reviews"
+    hand_back: Callable[[scrapy.Request], None] | None = None  # into the queue that others share
 
     def __init__(self, orders: Orders, journal: Journal, tally: Tally) -> None:
         super().__init__()
@@ -198,6 +199,9 @@ class ReviewSpider(scrapy.Spider):
             why = str(problem) or type(problem).__name__
         if isinstance(problem, SpentError):
             self.tally.ended = self.tally.ended or f"The crawl ended early: {why}."
+            if self.hand_back:
+                self.hand_back(request)
+                return
         self.give_up(**request.cb_kwargs, why=f"{request.url}: {why}")
 
     def give_up(self, place: int, number: int, why: str) -> None:

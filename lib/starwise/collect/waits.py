@@ -25,6 +25,14 @@ def too_long(url: str, status: int, seconds: float) -> str:
     )
 
 
+def no_room(minutes: float, seconds: float) -> str:
+    """Say that a pause would last beyond the budget."""
+    return (
+        f"the budget of {minutes:g} minutes (max_minutes) has no room for a pause of "
+        f"{seconds:,.0f} s"
+    )
+
+
 def own_pause(tries: int) -> float:
     """Return the seconds to wait after so many tries that failed (1 or more)."""
     return FIRST_PAUSE_SECONDS * 2**tries

@@ -16,7 +16,14 @@ from starwise.label.errors import LabelError
 from starwise.label.journal import apply_labels
 from starwise.label.reading import read_reviews
 from starwise.label.splits import SPLITS, split_by_company
-from starwise.label.table import LABELLED, check, former_salt, read_labelled, write_labelled
+from starwise.label.table import (
+    LABELLED,
+    check,
+    former_ids,
+    former_salt,
+    read_labelled,
+    write_labelled,
+)
 
 __all__ = [
     "LABELLED",
@@ -25,6 +32,7 @@ __all__ = [
     "apply_labels",
     "check",
     "clean",
+    "former_ids",
     "former_salt",
     "prepare",
     "read_labelled",

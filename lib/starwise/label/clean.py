@@ -7,7 +7,7 @@ dropped                               # {"no text, or hardly any": 219, ...}
 import html
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 
 import numpy as np
@@ -39,12 +39,15 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
     return np.frombuffer(b"".join(digests), np.uint64)
 
 
-def prepare(frame: pd.DataFrame, min_characters: int = 3) -> tuple[pd.DataFrame, dict[str, int]]:
+def prepare(
+    frame: pd.DataFrame, min_characters: int = 3, former_ids: Collection[str] = ()
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the rows worth learning from, cleaned and labelled, and how many were dropped why.
 
     frame: id, company, text, rating, and perhaps more, which stays. Ratings that are not whole
     stars from 1 to 5, texts shorter than `min_characters`, and texts that already occurred
-    (compared without case and white space) are dropped; of equal texts the first row stays.
+    (compared without case and white space) are dropped; of equal texts the first row stays, or the
+    first of those whose ids are among `former_ids`.
     """
     dropped = {}
     frame = frame.assign(
@@ -58,7 +61,9 @@ def prepare(frame: pd.DataFrame, min_characters: int = 3) -> tuple[pd.DataFrame,
 
     frame = keep(frame["rating"].isin(CLASS_OF_STARS), "rating is not 1 to 5 whole stars")
     frame = keep(frame["text"].str.len() >= min_characters, "no text, or hardly any")
-    copies = pd.Series(text_keys(frame["text"]), index=frame.index).duplicated()
+    former_first = np.argsort(~frame["id"].isin(former_ids).to_numpy(), kind="stable")
+    copies = pd.Series(False, index=frame.index)
+    copies.iloc[former_first] = pd.Series(text_keys(frame["text"])[former_first]).duplicated()
     frame = keep(~copies, "the same text occurred before")
     frame = keep(~frame["id"].duplicated(), "the same id occurred before")
     frame = frame.assign(

@@ -10,6 +10,7 @@ written into labelled.parquet, and the next run takes it from there.
 """
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,12 +47,15 @@ def split_by_company(
     test_share: float,
     seed: int,
     former_salt: int | None = None,
+    former_ids: Collection[str] = (),
 ) -> Division:
     """Return `frame` divided into train, validation and test by company and cluster.
 
-    frame: company, label and, where near-duplicates are known, cluster. Shares are of the rows, 0
-    to 1. `former_salt` keeps every company where that division had it. Raises LabelError where no
-    division by company gives every split all three classes, or shares leave nothing to train on.
+    frame: company, label and, where near-duplicates are known, id and cluster. Shares are of the
+    rows, 0 to 1. `former_salt` keeps every company where that division had it. A cluster lives
+    where its first row does, or the first of those whose ids are among `former_ids`: so rows that
+    come later push none of these out. Raises LabelError where no division by company gives every
+    split all three classes, or shares leave nothing to train on.
     """
     if not (validation_share > 0 and test_share > 0 and validation_share + test_share < 1):
         raise LabelError(
@@ -65,7 +69,9 @@ def split_by_company(
     divided = frame.assign(split=frame["company"].map(split_of).astype(str))
     if "cluster" not in divided:
         return Division(divided, salt, 0)
-    home = divided.groupby("cluster", sort=False)["split"].transform("first")
+    former_first = np.argsort(~divided["id"].isin(former_ids).to_numpy(), kind="stable")
+    homes = divided.iloc[former_first].drop_duplicates("cluster").set_index("cluster")["split"]
+    home = divided["cluster"].map(homes)
     kept = divided[divided["split"] == home].reset_index(drop=True)
     apart = len(divided) - len(kept)
     if apart > MOST_APART * len(divided) or _poor(kept):

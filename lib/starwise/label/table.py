@@ -121,3 +121,11 @@ def former_salt(path: Path, companies: pd.Series, **wanted: Any) -> int | None:
     before = made["company"].drop_duplicates()
     salt = made.attrs.get("salt")
     return salt if isinstance(salt, int) and before.isin(companies).mean() >= 0.5 else None
+
+
+def former_ids(path: Path) -> pd.Index:
+    """Return the ids in the table that an earlier run left at `path`, none where there is none."""
+    try:
+        return pd.Index(pd.read_parquet(path, columns=["id"])["id"])
+    except (OSError, ValueError, pyarrow.ArrowException):
+        return pd.Index([], dtype=str)

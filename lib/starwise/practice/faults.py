@@ -29,6 +29,7 @@ HUGE_BYTES = 50_000_000
 STRIKES = {
     "429": 1,  # too many requests: come back in two seconds
     "429-date": 1,  # the same, saying when as a date
+    "429-minute": 1,  # the same in a minute
     "503": 1,  # unavailable: come back in two seconds
     "429-long": 0,  # too many requests: come back in an hour
     "403": 0,  # forbidden
@@ -228,6 +229,7 @@ def _date_in(seconds: int) -> str:
 _ANSWERS = {
     "429": lambda: PlainTextResponse("Too many requests", 429, {"Retry-After": "2"}),
     "429-date": lambda: PlainTextResponse("Too many", 429, {"Retry-After": _date_in(seconds=3)}),
+    "429-minute": lambda: PlainTextResponse("Too many", 429, {"Retry-After": "60"}),
     "503": lambda: PlainTextResponse("Not now", 503, {"Retry-After": "2"}),
     "429-long": lambda: PlainTextResponse("Too many", 429, {"Retry-After": "3600"}),
     "403": lambda: PlainTextResponse("Not for you", 403),

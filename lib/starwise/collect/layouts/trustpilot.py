@@ -25,6 +25,8 @@ class Source(Protocol):
 
     name: str
     drawn: str  # CSS selector of what it reads in a list of companies, "" when it reads none
+    named: str  # where it looks for the company's name
+    reviewed: str  # where it looks for reviews
 
     def company(self, page: Selector, url: str) -> dict[str, object]:
         """Return what is known of name, website, logo, announced and next_url; never raises."""
@@ -74,9 +76,14 @@ class TrustpilotLayout:
                 if not known and value is not None:
                     facts[name] = value
         if not facts.get("name"):
-            raise LayoutError(url, "the company's name", read.name)
+            raise self._lacks(url, "named")
+        # Without its end a page would pass for the last one of its company.
+        goes_on = "next_url" in facts or (facts.get("announced") or 0) <= len(cards)
+        if not goes_on and "</html" not in html[-1000:].lower():
+            raise LayoutError(url, "</html>, the end of it", read.name)
+        # A page may be without reviews, but then it says so.
         if not cards and facts.get("announced") != 0:
-            raise LayoutError(url, "a review, though it does not say that it has none", read.name)
+            raise self._lacks(url, "reviewed")
         return ReviewPage(
             company=str(facts["name"]),
             website=str(facts.get("website") or ""),
@@ -85,6 +92,10 @@ class TrustpilotLayout:
             cards=cards,
             next_url=str(facts.get("next_url") or ""),
         )
+
+    def _lacks(self, url: str, what: str) -> LayoutError:
+        tried = [LayoutError(url, getattr(one, what), one.name) for one in self.sources]
+        return LayoutError.of_all(url, tried)
 
     def _first(self, url: str, read: Callable):
         """Return the first source that fits, and what it read."""

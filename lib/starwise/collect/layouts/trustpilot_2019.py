@@ -1,9 +1,10 @@
-"""Trustpilot's pages of 2019 and early 2020, as the article's scraper read them: marked by classes.
+"""Trustpilot's pages of 2018 to 2021, marked by classes: those of 2019 are what the article read.
 
 A page of that time hardly says how many companies or reviews there are, so an empty one cannot be
 told from one of another layout, and is refused.
 """
 
+import re
 from urllib.parse import urljoin, urlsplit
 
 from parsel import Selector
@@ -24,9 +25,16 @@ from starwise.collect.layouts.values import (
 )
 
 COMPANY = "span.multi-size-header__big"
-TEXT = "p.review-content__text"
-STARS = "div.star-rating--medium"
-TITLE = ".review-content__title"
+# Each as in 2019, then as it was in 2018.
+TEXT = "p.review-content__text, p.review-info__body__text"
+STARS = "div.star-rating--medium, .review-info__header__verified .star-rating"
+TITLE = ".review-content__title, .review-info__body__title"
+ANNOUNCED = ("span.headline__review-count", "h2.header--inline", ".header__review-count")
+WEBSITES = "a.badge-card__section--hoverable::attr(href)"
+LOGO = "img.business-unit-profile-summary__image"
+LOGOS = f"{LOGO}::attr(src), {LOGO}::attr(data-src)"  # drawn once the page is scrolled there
+# In 2018 a rating was drawn by a class: star-rating-4, before that count-4.
+STARS_CLASS = re.compile(r"(?<![\w-])(?:star-rating|count)-(\d)(?![\w-])")
 # What a card may be, from the whole to the part that holds text and stars.
 CARDS = (
     "div.review-card",
@@ -34,6 +42,8 @@ CARDS = (
     "article",
     "section.review__content",
     ".review-content",
+    "div.card",
+    ".content-section__review-info",
 )
 COMPANIES = "a.category-business-card"
 SUB_CATEGORIES = "div.child-category a.sub-category-item"
@@ -44,30 +54,28 @@ class Pages2019:
 
     name = "trustpilot, pages of 2019"
     drawn = COMPANIES
+    named = COMPANY
+    reviewed = f"{TEXT}, {STARS}"
 
     def company(self, page: Selector, url: str) -> dict[str, object]:
-        if not page.css(COMPANY):
+        if not page.css(f"{COMPANY}, {self.reviewed}"):
             return {}
-        told = first_words(
-            page, "span.headline__review-count", "h2.header--inline", ".header__review-count"
-        )
         link = page.css("a[data-page-number=next-page]::attr(href), a.next-page::attr(href)").get()
         return {
             "name": first_words(page, COMPANY),
-            "website": website(first_of(page, "a.badge-card__section--hoverable::attr(href)")),
-            "logo": address(
-                url, first_of(page, "img.business-unit-profile-summary__image::attr(src)")
-            ),
-            "announced": count_in(told),
-            "next_url": urljoin(url, link) if link else "",
+            # Cards of the same class lead to a telephone and a mailbox.
+            "website": next(filter(None, map(website, page.css(WEBSITES).getall())), ""),
+            "logo": next(filter(None, (address(url, one) for one in page.css(LOGOS).getall())), ""),
+            "announced": count_in(first_words(page, *ANNOUNCED)),
+            "next_url": urljoin(url, link) if link else None,
         }
 
     def cards(self, page: Selector, url: str) -> list[Card]:
-        if not page.css(COMPANY):
+        cards = _cards(page) if page.css(self.reviewed) else []
+        if not cards and not page.css(COMPANY):
             raise LayoutError(url, COMPANY, self.name)
-        cards = _cards(page)
-        if not cards and count_in(first_words(page, "span.headline__review-count")) != 0:
-            raise LayoutError(url, f"{TEXT}, {STARS}", self.name)
+        if not cards and count_in(first_words(page, *ANNOUNCED)) != 0:
+            raise LayoutError(url, self.reviewed, self.name)
         if len(cards) > 2:
             # One card may lack words or stars; a page of which all do has changed.
             for needed in (TEXT, STARS):
@@ -102,7 +110,7 @@ def _cards(page: Selector) -> list[Selector]:
     """
     texts = len(page.css(TEXT))
     for kind in CARDS:
-        cards = [card for card in page.css(kind) if card.css(f"{TEXT}, {STARS}")]
+        cards = [card for card in page.css(kind) if card.css(f"{TEXT}, {TITLE}, {STARS}")]
         alone = all(len(card.css(TEXT)) <= 1 for card in cards)
         if cards and alone and sum(len(card.css(TEXT)) for card in cards) == texts:
             return cards
@@ -125,10 +133,6 @@ def _cards_by_stars(page: Selector) -> list[Selector]:
 
 
 def _card(card: Selector) -> Card:
-    stars = [
-        stars_of_picture(picture.attrib.get("src", ""), picture.attrib.get("alt", ""))
-        for picture in card.css(f"{STARS} img")
-    ]
     title, text = first_words(card, TITLE), first_words(card, TEXT)
     dates = first_words(card, "script[data-initial-state=review-dates]")
     written = dates.partition('"publishedDate"')[2].lstrip(' :"')
@@ -139,10 +143,18 @@ def _card(card: Selector) -> Card:
     return Card(
         id=key or first_of(card, "::attr(id)") or made_id(author, date, title, text),
         text=text,
-        stars=agreed(stars),
+        stars=agreed(map(_stars, card.css(STARS))),
         title=title,
         date=date,
     )
+
+
+def _stars(rating: Selector) -> int | None:
+    drawn = [
+        stars_of_picture(picture.attrib.get("src", ""), picture.attrib.get("alt", ""))
+        for picture in rating.css("img")
+    ]
+    return agreed(drawn or map(int, STARS_CLASS.findall(rating.attrib.get("class", ""))))
 
 
 def _heading(category: Selector) -> str:

@@ -3,6 +3,7 @@
 Names of classes are made anew with each release of the site; the attributes have stayed.
 """
 
+import re
 from urllib.parse import urljoin, urlsplit
 
 from parsel import Selector
@@ -43,9 +44,11 @@ class Attributes:
 
     name = "trustpilot, the HTML's attributes"
     drawn = 'a[name="business-unit-card"], a[data-business-unit-card-link]'
+    named = "#business-unit-title, h1"
+    reviewed = "article [data-service-review-rating]"
 
     def company(self, page: Selector, url: str) -> dict[str, object]:
-        heading = page.css("#business-unit-title, h1")
+        heading = page.css(self.named)
         link = first_of(
             page,
             "a[name=visit-website]::attr(href)",
@@ -77,7 +80,7 @@ class Attributes:
     def cards(self, page: Selector, url: str) -> list[Card]:
         cards = page.xpath(CARDS)
         if not cards:
-            raise LayoutError(url, "article [data-service-review-rating]", self.name)
+            raise LayoutError(url, self.reviewed, self.name)
         for needed in ("[data-service-review-rating], img[src*=stars-]", f"{TEXT}, {TITLE}"):
             if not cards.css(needed):
                 raise LayoutError(url, needed, self.name)
@@ -90,9 +93,11 @@ class Attributes:
         links = [] if page.xpath(CARDS) else page.css('a[href*="/categories/"]')
         for link in links:
             above = link.xpath("preceding::*[self::h2 or self::h3 or self::h4][1]")
-            name, whole = words_in(link), urljoin(url, link.attrib["href"])
-            # The heading itself may be a link: that is the category, not one below it.
-            headed = link.xpath("ancestor::*[self::h2 or self::h3 or self::h4]")
+            # In 2020 the number of companies stood behind a name, in brackets.
+            name = re.sub(r"\s*\(\d[\d.,]*\)$", "", words_in(link))
+            whole = urljoin(url, link.attrib["href"])
+            # The heading itself may be a link, or in one: that is the category, not one below it.
+            headed = link.xpath("(ancestor::*|.//*)[self::h2 or self::h3 or self::h4]")
             if above and name and not headed and not urlsplit(whole).query:
                 found.setdefault(whole, SubCategory(words_in(above[0]), name, whole))
         if not found:

@@ -55,6 +55,8 @@ class NextData:
 
     name = "trustpilot, the page's data"
     drawn = DATA
+    named = f"{DATA} .props.pageProps.businessUnit.displayName"
+    reviewed = f"{DATA} .props.pageProps.reviews"
 
     def company(self, page: Selector, url: str) -> dict[str, object]:
         try:
@@ -84,10 +86,10 @@ class NextData:
         data = _data(page, url)
         reviews = _find_reviews(data)
         if reviews is None:
-            raise LayoutError(url, f"{DATA} .props.pageProps.reviews", self.name)
+            raise LayoutError(url, self.reviewed, self.name)
         for names in (TEXTS, STARS):
             if reviews and not any(name in review for review in reviews for name in names):
-                raise LayoutError(url, f"{DATA} .reviews[].{names[0]}", self.name)
+                raise LayoutError(url, f"{self.reviewed}[].{names[0]}", self.name)
         return [_card(review) for review in reviews]
 
     def sub_categories(self, page: Selector, url: str) -> list[SubCategory]:
@@ -143,8 +145,10 @@ def _company(data: dict) -> dict:
     for name in ("businessUnit", "businessUnitInfo", "businessunit", "company", "profile"):
         if isinstance(data.get(name), dict) and _named(data[name], NAMES):
             return data[name]
-    named = (one for _, one in _dicts(data) if _named(one, ADDRESS_NAMES) and _named(one, NAMES))
-    return next(named, {})
+    for place, one in _dicts(data):
+        if _named(one, ADDRESS_NAMES) and _named(one, NAMES) and not _is_aside(place):
+            return one
+    return {}
 
 
 def _pagination(data: dict) -> dict:
@@ -152,7 +156,11 @@ def _pagination(data: dict) -> dict:
     for holder in (filters.get("pagination"), data.get("pagination")):
         if isinstance(holder, dict):
             return holder
-    paged = (one for _, one in _dicts(data) if _has(one, NUMBERS) and _has(one, LASTS))
+    paged = (
+        one
+        for place, one in _dicts(data)
+        if _has(one, NUMBERS) and _has(one, LASTS) and not _is_aside(place)
+    )
     return next(paged, {})
 
 

@@ -28,6 +28,8 @@ class Summary:
 
     name = "trustpilot, the summary"
     drawn = ""
+    named = f"{SUMMARY} name"
+    reviewed = f"{SUMMARY} of type Review"
 
     def company(self, page: Selector, url: str) -> dict[str, object]:
         nodes = list(_nodes(page))
@@ -53,7 +55,7 @@ class Summary:
         nodes = list(_nodes(page))
         reviews = [node for node in nodes if "Review" in _types(node)]
         if not reviews:
-            raise LayoutError(url, f"{SUMMARY} of type Review", self.name)
+            raise LayoutError(url, self.reviewed, self.name)
         if not any("reviewRating" in review for review in reviews):
             raise LayoutError(url, f"{SUMMARY} reviewRating", self.name)
         return [_card(review) for review in reviews]

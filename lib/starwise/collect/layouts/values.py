@@ -12,7 +12,13 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from parsel import Selector
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
-_COUNT = re.compile(r"(\d[\d.,\s\u00a0\u202f'’]*)\s?([kKmM])?\b")
+_COUNT = re.compile(r"(\d[\d.,\s\u00a0\u202f'’]*)\s?([^\W\d_]+)?")
+# How pages of some languages shorten a count: 6K, 6 mil, 1,2 Mio., 1.2万.
+_SCALES = {
+    **dict.fromkeys(("k", "tsd", "mil", "mila", "tys", "тыс", "천", "千"), 1_000),
+    **dict.fromkeys(("m", "mio", "mln", "mn", "млн"), 1_000_000),
+    **dict.fromkeys(("万", "萬", "만"), 10_000),
+}
 _SPACES = re.compile(r"[^\S\u00a0]+")
 _PICTURE = re.compile(r"stars?-(\d(?:[.,]\d)?)\.(?:svg|png)")
 
@@ -52,7 +58,7 @@ def agreed(ratings: Iterable[int | None]) -> int | None:
 
 
 def count_in(value: object) -> int | None:
-    """Return a count such as 308, "1,234", "1 234" or "6K reviews"; None when there is none."""
+    """Return a count such as 308, "1,234", "1 234", "6K reviews"; None when there is none."""
     if isinstance(value, dict):
         value = next((value[key] for key in ("total", "count", "value") if key in value), None)
     if isinstance(value, bool) or value is None:
@@ -62,9 +68,12 @@ def count_in(value: object) -> int | None:
     found = _COUNT.search(str(value))
     if not found:
         return None
-    if found[2]:  # 6K, 1.2M
-        scale = 1_000 if found[2] in "kK" else 1_000_000
-        return round(float(re.sub(r"[^\d.]", "", found[1].replace(",", "."))) * scale)
+    word = (found[2] or "").lower()
+    # Chinese and Japanese write the next word without a space: 1.2万件.
+    scale = _SCALES.get(word) or _SCALES.get(word[:1] if not word.isascii() else "")
+    number = re.sub(r"[^\d.]", "", found[1].replace(",", "."))
+    if scale and number.count(".") <= 1:
+        return round(float(number) * scale)
     return int(re.sub(r"\D", "", found[1]))
 
 
