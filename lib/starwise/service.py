@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REVIEW_LIMIT = 10_000  # characters (code points)
 BRAND_LIMIT = 200  # characters
 SCORED_AT_ONCE = 2  # texts; each needs a core to be quick
-BRIEF = 500  # characters that a quick network reads in less time than two changes of thread may take
+BRIEF = 500  # characters that are read in less time than two changes of thread may take
 
 
 class InputError(StarwiseError):

@@ -1,7 +1,7 @@
 // A bar from bad to good with its number and its label.
 
 const PAUSE = 900; // ms without news until a screen reader is told the score
-const NEAR = 3; // points, of 100, that the bar moves by in one step
+const NEAR = 4; // points, of 100, that the bar moves by in one step
 const LABELS = { bad: "Reads as bad", average: "Reads as average", good: "Reads as good" };
 
 function makeGauge() {
@@ -37,7 +37,7 @@ function makeGauge() {
     if (said === told) return; // as every third letter
     told = said;
     el.classList.toggle("sw-empty", !reading);
-    // A movement is ten frames to draw, and most letters move the bar by next to nothing.
+    // A movement is seven frames to draw, and most letters move the bar by next to nothing.
     fill.classList.toggle("sw-far", Math.abs(points - shown) > NEAR);
     shown = points;
     fill.style.transform = `translateX(${points - 100}%)`;
