@@ -26,7 +26,7 @@ function makeButton(words, pressed, className = "sw-button") {
   return button;
 }
 
-/** Set a property of an element, unless it is so already: a browser would look through its styles. */
+/** Set a property unless it is so already: else a browser looks through the styles once more. */
 function set(made, name, value) {
   if (made[name] !== value) made[name] = value;
 }
