@@ -143,8 +143,10 @@ def create_app(
         A form, as the article's client sends it, is answered with the sentiment alone.
         """
         text, is_form = await text_or_form(request)
-        # In threads of its own: texts are scored also while savers wait for a database.
-        score = await asyncio.wrap_future(service.predicting(text.review))
+        score = service.predict_if_brief(text.review)
+        if score is None:
+            # In threads of its own: texts are scored also while savers wait for a database.
+            score = await asyncio.wrap_future(service.predicting(text.review))
         return score["sentiment"] if is_form else Score(**score)
 
     @app.post("/api/explain")

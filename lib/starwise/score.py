@@ -63,6 +63,8 @@ class Scorer:
 
     def __init__(self, network: torch.nn.Module, name: str, calibration: Calibration):
         self.network, self.name, self.calibration = network, name, calibration
+        # A network that reads every text at full length (the article's) is slow with each.
+        self.quick = not getattr(network, "fixed_length", False)
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Scorer":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 REVIEW_LIMIT = 10_000  # characters (code points)
 BRAND_LIMIT = 200  # characters
 SCORED_AT_ONCE = 2  # texts; each needs a core to be quick
+BRIEF = 500  # characters that are read in less time than two changes of thread may take
 
 
 class InputError(StarwiseError):
@@ -58,6 +59,12 @@ class Service:
     def predicting(self, review: str) -> "Future[dict[str, Any]]":
         """Begin to predict; what the future holds, and what is raised, is as of `predict`."""
         return self._scoring.submit(_score, self._ready_for(review), review)
+
+    def predict_if_brief(self, review: str) -> dict[str, Any] | None:
+        """Return what `predict` does, computed in this thread, or None for what takes longer."""
+        scorer = self._ready_for(review)
+        quick = len(review) <= BRIEF and getattr(scorer, "quick", False)
+        return _score(scorer, review) if quick else None
 
     def explain(self, review: str) -> list[dict[str, Any]]:
         """Return start, end and effect of each word that moved the score, in the text's order.

@@ -502,13 +502,17 @@ class RunningService:
 def test_the_client_speaks_to_the_service_and_outlives_its_restart(store):
     with RunningService(store) as service:
         client = ServiceClient(f"http://127.0.0.1:{service.port}")
+        assert client.predict("lovely") == asyncio.run(client.predicting("lovely"))
         assert client.predict("lovely").label == "good"
+        with pytest.raises(ClientError, match="is empty"):
+            asyncio.run(client.predicting(" "))
         with pytest.raises(StarwiseError, match=r"^The review holds a NUL character"):
             client.save(uuid.uuid4(), "Brightleaf", "a\x00b", 5)
     with pytest.raises(ClientError, match="does not answer") as away:
         client.predict("lovely")
     assert not away.value.lasting
     with service:
+        assert asyncio.run(client.predicting("rude")).label == "bad"
         with pytest.raises(ClientError, match="is empty") as refused:
             client.predict(" ")
         assert refused.value.lasting

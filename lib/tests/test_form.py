@@ -8,7 +8,7 @@ import json
 
 import pytest
 from selenium.webdriver.common.by import By
-from visitors import button, shown, stars, tab
+from visitors import button, score, shown, stars, tab
 
 from starwise.dashboard.form import script, stylesheet
 
@@ -96,3 +96,25 @@ def test_stars_given_back_to_the_suggestion_and_stars_that_were_saved_are_the_ke
     # Saved with an earlier attempt's stars: what is stored is shown, and not what was clicked last.
     news(form, phase="saved", stars=chosen(4))
     assert stars(form) == 4
+
+
+TOUCHED = """
+    window.touched = [];
+    new MutationObserver((all) => window.touched.push(
+      // A screen reader is told the score after a while, whatever else happens.
+      ...all.filter(({ target }) => !target.classList?.contains("sw-aloud"))
+        .map(({ attributeName, type }) => attributeName ?? type),
+    )).observe(document.querySelector(".starwise"), {
+      attributes: true, childList: true, characterData: true, subtree: true,
+    });
+"""
+
+
+def test_a_letter_that_moves_no_score_changes_nothing_that_a_browser_would_draw(form):
+    form.execute_script(TOUCHED)
+    news(form, scored=2, reading={"sentiment": 0.301, "label": "bad"})
+    assert form.execute_script("return window.touched") == ["data-scored"]
+    news(form, scored=3, reading={"sentiment": 0.31, "label": "bad"})
+    touched = form.execute_script("return window.touched")
+    assert "style" in touched and "childList" not in touched, "the texts on the page stay in place"
+    assert score(form) == 31

@@ -21,7 +21,7 @@ from starwise import score
 from starwise.api import create_app
 from starwise.limits import BodyLimit, Capacity, LimitError, rate_allowed
 from starwise.paths import Outputs
-from starwise.service import Service
+from starwise.service import InputError, Service
 from starwise.store import Store
 from starwise.watch import watching
 
@@ -199,6 +199,15 @@ def test_the_promoted_model_serves_without_a_restart_and_a_damaged_one_does_not(
         stays = until(lambda: health()["detail"])
         assert "damaged" in stays and health()["name"] == "compact-7"
         assert client.post("/api/predict", json={"review": "x"}).json()["model"] == "compact-7"
+
+
+def test_a_brief_text_is_scored_where_it_arrives_as_elsewhere_and_a_long_one_is_not():
+    service = Service(score.Scorer.load(score.BUNDLED), None)
+    assert service.predict_if_brief("Lovely people.") == service.predict("Lovely people.")
+    assert service.predict_if_brief("Lovely people. " * 50) is None
+    with pytest.raises(InputError, match="is empty"):
+        service.predict_if_brief(" ")
+    assert Service(WordScorer(), None).predict_if_brief("Lovely people.") is None, "who knows"
 
 
 # ---- A real process ------------------------------------------------------------------------

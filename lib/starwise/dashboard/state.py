@@ -9,6 +9,7 @@ Everything happens in one event loop; only the client's blocking calls run in th
 """
 
 import asyncio
+import inspect
 import logging
 import random
 import uuid
@@ -227,11 +228,12 @@ class Visit:
         # One prediction at a time; what was typed meanwhile is scored next, and only its last
         # state, so a slow service is never followed by a queue of old texts.
         self._scored, self._refused = "", False
+        predict = getattr(self._client, "predicting", self._client.predict)
         try:
             while self._readable and self._scored != self.text:
                 text, reading, problem = self.text, None, ""
                 try:
-                    reading = await self._ask(self._client.predict, text)
+                    reading = await self._ask(predict, text)
                 except StarwiseError as error:
                     problem, self._refused = str(error), getattr(error, "lasting", False)
                 self._scored = text
@@ -283,8 +285,10 @@ class Visit:
 
     @staticmethod
     async def _ask(function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call the client in a thread; whatever goes wrong becomes a sentence."""
+        """Ask the client, in a thread if it blocks; whatever goes wrong becomes a sentence."""
         try:
+            if inspect.iscoroutinefunction(function):
+                return await function(*arguments)
             return await asyncio.to_thread(function, *arguments)
         except StarwiseError:
             raise

@@ -7,9 +7,16 @@ const DRAFT = "starwise-draft";
 
 const KEEP = 300; // ms until a letter is in the draft, unless the page is left before
 
-const SAYINGS = {
-  away: "The connection is lost. Trying to get it back; your text stays here.",
-  gone: "This page is disconnected. Your text and your stars are kept: reload the page to go on.",
+const AWAY = {
+  away: {
+    kind: "failed",
+    text: "The connection is lost. Trying to get it back; your text stays here.",
+  },
+  gone: {
+    kind: "failed",
+    text:
+      "This page is disconnected. Your text and your stars are kept: reload the page to go on.",
+  },
 };
 
 function makeButton(words, pressed, className = "sw-button") {
@@ -17,6 +24,21 @@ function makeButton(words, pressed, className = "sw-button") {
   button.textContent = words;
   button.addEventListener("click", pressed);
   return button;
+}
+
+/** Set a property unless it is so already: else a browser looks through the styles once more. */
+function set(made, name, value) {
+  if (made[name] !== value) made[name] = value;
+}
+
+/** Return `draw` as it is called only with something new. */
+function whenNew(draw) {
+  let before = null;
+  return (...now) => {
+    if (before?.every((value, place) => value === now[place])) return;
+    before = now;
+    draw(...now);
+  };
 }
 
 function render({ model, el }) {
@@ -30,10 +52,10 @@ function render({ model, el }) {
     if (text !== written) {
       written = text;
       model.send({ kind: "text", text });
-      marks.draw(model.get("marks"), false);
+      drawMarks(model.get("marks"), false);
       keeping ||= setTimeout(keep, KEEP); // not at once: the score is on its way
     }
-    tries.hidden = text !== "" || model.get("phase") !== "writing";
+    set(tries, "hidden", text !== "" || model.get("phase") !== "writing");
   };
   const flushed = (message) => {
     tell(box.text()); // no click overtakes the letters typed before it
@@ -110,23 +132,28 @@ function render({ model, el }) {
   el.append(brand.el, writing, result, actions, notice.el, promise, recent.el);
 
   let phase = model.get("phase");
-  let sentList = null;
+  const drawBrand = whenNew(brand.draw);
+  const drawBox = whenNew(box.draw);
+  const drawMarks = whenNew(marks.draw);
+  const drawStars = whenNew((now, enabled) => stars.draw({ ...now, enabled }));
+  const drawNotice = whenNew(notice.draw);
+  const drawRecent = whenNew(recent.draw);
   const draw = () => {
     const next = model.get("phase");
     const here = connection === "here";
-    brand.draw(model.get("brand"));
-    box.draw(model.get("brand").name, next === "writing");
-    tries.hidden = box.whole !== "" || next !== "writing";
+    drawBrand(model.get("brand"));
+    drawBox(model.get("brand").name, next === "writing");
+    set(tries, "hidden", box.whole !== "" || next !== "writing");
     gauge.draw(model.get("reading"), model.get("hint"));
-    marks.draw(model.get("marks"), model.get("current"));
-    stars.draw({ ...model.get("stars"), enabled: next === "writing" });
-    submit.disabled = !(model.get("ready") && here);
-    submit.hidden = next === "saved";
-    another.disabled = next === "saving" || !here;
+    drawMarks(model.get("marks"), model.get("current"));
+    drawStars(model.get("stars"), next === "writing");
+    set(submit, "disabled", !(model.get("ready") && here));
+    set(submit, "hidden", next === "saved");
+    set(another, "disabled", next === "saving" || !here);
     another.classList.toggle("sw-primary", next === "saved");
-    if (here) notice.draw(model.get("notice"));
-    else notice.draw({ kind: "failed", text: SAYINGS[connection] }, connection === "gone");
-    if (model.get("recent") !== sentList) recent.draw((sentList = model.get("recent")));
+    if (here) drawNotice(model.get("notice"), false);
+    else drawNotice(AWAY[connection], connection === "gone");
+    drawRecent(model.get("recent"));
     el.dataset.scored = model.get("scored");
     if (next !== phase) follow(phase, next);
   };

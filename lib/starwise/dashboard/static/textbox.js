@@ -39,14 +39,17 @@ function makeTextBox(limit, written) {
   const measure = () => {
     const characters = area.value.length > 0.8 * limit ? count(area.value) : 0;
     const over = characters > limit;
-    el.classList.toggle("sw-over", over);
-    area.setAttribute("aria-invalid", String(over));
     const cutOff = area.value.length >= area.maxLength - 1 ? "The end was cut off. " : "";
-    counter.textContent = over
+    const counted = over
       ? `${cutOff}${number(characters)} characters: ${number(characters - limit)} too many to save.`
       : characters > 0.8 * limit
         ? `${number(characters)} of ${number(limit)} characters`
         : "";
+    if (counted !== counter.textContent) {
+      el.classList.toggle("sw-over", over);
+      area.setAttribute("aria-invalid", String(over));
+      counter.textContent = counted;
+    }
     // Measured again only where the text may need another line: it makes the browser lay out.
     if (area.scrollHeight > area.clientHeight || area.value.length < el.measured) {
       area.style.height = "auto";
