@@ -128,25 +128,25 @@ def _convolution(inputs: int, channels: int) -> nn.Conv2d:
 
 
 class _Products(nn.Module):
-    """A convolution over 3 characters as three products of matrices: sooner done for few texts."""
+    """A convolution over 3 characters, of a single text as three products of matrices.
+
+    That is a twentieth quicker, as one letter on the dashboard feels it.
+    """
 
     def __init__(self, convolution: nn.Conv2d):
         super().__init__()
+        self.convolution = convolution.requires_grad_(False)
         weight = convolution.weight.detach().squeeze(2)  # (channels, inputs, 3)
         self.register_buffer("weights", weight.permute(2, 1, 0).contiguous())
-        self.register_buffer("bias", convolution.bias.detach())
 
     def forward(self, signal: Tensor) -> Tensor:
-        rows = F.pad(signal.squeeze(2).transpose(1, 2), (0, 0, 1, 1))  # (batch, length + 2, inputs)
-        batch, padded, inputs = rows.shape
-        rows, (before, here, after) = rows.reshape(-1, inputs), self.weights
-        # All texts as one long one. What is said of the padding between two is left out below.
-        out = torch.addmm(self.bias, rows[1:-1], here)
+        if len(signal) > 1:
+            return self.convolution(signal)
+        rows = F.pad(signal[0, :, 0].T, (0, 0, 1, 1))  # (length + 2, inputs)
+        before, here, after = self.weights
+        out = torch.addmm(self.convolution.bias, rows[1:-1], here)
         out.addmm_(rows[:-2], before).addmm_(rows[2:], after)
-        channels = out.shape[1]
-        strides = (padded * channels, channels, 1)
-        out = out.as_strided((batch, padded - 2, channels), strides)
-        return out.transpose(1, 2).unsqueeze(2)
+        return out.T[None, :, None]
 
 
 class ResidualBlock(nn.Module):

@@ -19,6 +19,7 @@ from starwise.text import pad
 # was before the calibration knew lengths; since then 0.22 and 0.27 would do.
 UNDECIDED = (0.20, 0.25)
 PARTS = (0.25, 0.5, 0.75, 1.0)  # of a text, from its beginning, that a calibration is made for
+STEP = 16  # characters by which batches grow longer: torch keeps a plan for each shape it has met
 LENGTHS = (20, 400)  # characters: a shorter text has the temperature of the first, and so on
 
 
@@ -38,7 +39,9 @@ def predict_logits(network: torch.nn.Module, texts: list[str], batch_size: int =
     order = np.argsort([len(row) for row in rows], kind="stable")
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        ids = torch.from_numpy(pad([rows[row] for row in chosen], minimum))
+        longest = len(rows[chosen[-1]])
+        width = longest if len(chosen) == 1 else -(-longest // STEP) * STEP
+        ids = torch.from_numpy(pad([rows[row] for row in chosen], max(width, minimum)))
         logits[chosen] = network(ids.to(device)).float().cpu().numpy()
     return logits
 
