@@ -33,15 +33,17 @@ def predict_logits(network: torch.nn.Module, texts: list[str], batch_size: int =
         network.eval()
     encoder = network.config.encoder
     device = next(network.parameters()).device
-    minimum = encoder.max_length if network.fixed_length else 1
     rows = [encoder.ids(text) for text in texts]
     logits = np.zeros((len(texts), len(CLASSES)), dtype=np.float32)
     order = np.argsort([len(row) for row in rows], kind="stable")
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        longest = len(rows[chosen[-1]])
-        width = longest if len(chosen) == 1 else -(-longest // STEP) * STEP
-        ids = torch.from_numpy(pad([rows[row] for row in chosen], max(width, minimum)))
+        width = len(rows[chosen[-1]])
+        if network.fixed_length:
+            width = encoder.max_length
+        elif len(chosen) > 1:
+            width = -(-width // STEP) * STEP
+        ids = torch.from_numpy(pad([rows[row] for row in chosen], max(width, 1)))
         logits[chosen] = network(ids.to(device)).float().cpu().numpy()
     return logits
 
