@@ -107,7 +107,7 @@ def test_a_teacher_does_not_know_the_rows_it_scores(folder, tmp_path):
     targets = soft_targets(shuffled, held, ("words",), tmp_path, report=lambda line: None)
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
     stars = np.eye(3)[class_numbers(shuffled["label"])]
-    word = targets - (1 - TRUST["words"]) * stars
+    word = targets - (1 - TRUST) * stars
     # A model that had seen these labels would repeat them; labels by lot cannot be foretold.
     assert measure.accuracy(shuffled["label"][~held], word[~held]) < 0.5
 
@@ -253,9 +253,7 @@ def test_stars_count_where_the_sentence_teacher_has_not_answered(folder, tmp_pat
     held = reviews.held_out(frame)
     one = {"report": lambda line: None, "sentences": 64, "asked": 50, "pieces": 20}
     targets = soft_targets(frame, held, ("words", "sentences"), tmp_path, **one)
-    other = frame.assign(
-        label=frame["label"].where(held, "average")
-    )  # the teachers keep their word
+    other = frame.assign(label=frame["label"].where(held, "average"))  # teachers keep their word
     changed = soft_targets(other, held, ("words", "sentences"), tmp_path, **one)
     answered = ~np.isnan(np.load(tmp_path / "sentences.npy")[:, 0])
     np.testing.assert_array_equal(changed[answered], targets[answered])

@@ -28,8 +28,7 @@ JUDGED = 200  # held-out reviews of a domain and class that it answers for
 OWN_WORD = 0.75  # share of the stars in what it learns; the rest is the word teacher's
 FRAGMENTS = 80_000  # headlines and sentences that it answers for, too
 CHUNK = 2_000  # reviews between two times that its answers are kept
-# How much of a target is the teachers' word where these have answered; the rest is the stars.
-TRUST = {"words": 0.7, "sentences": 1.0}
+TRUST = 0.7  # share of the word teacher's word in a target that only it has answered, beside stars
 
 
 def soft_targets(
@@ -44,8 +43,8 @@ def soft_targets(
 ) -> np.ndarray:
     """Return P(bad), P(average), P(good) of every row, (rows, 3), that the network is to answer.
 
-    It is what the teachers together make of a review. Where those have answered who know less, its
-    stars count as well.
+    It is what the teachers together make of a review. Where the sentence teacher has not answered,
+    its stars count as well.
 
     held: rows that no teacher is trained on, (rows,), bool; on them the teachers' scores are
     weighed against each other. teachers: of "words" and "sentences". The sentence teacher, which
@@ -63,13 +62,12 @@ def soft_targets(
     soft = targets = stars
     if scores.size:
         soft = _judged(scores, rows, held, frame, report)
-        targets = TRUST["words"] * soft + (1 - TRUST["words"]) * stars
+        targets = TRUST * soft + (1 - TRUST) * stars
     if "sentences" in teachers:
         answered = sentence_scores(frame, held, soft, sentences, asked, pieces, work, report)
         rows = ~np.isnan(answered[:, 0])
         both = np.concatenate([scores, np.nan_to_num(answered)], axis=1)
-        word = TRUST["sentences"] * _judged(both, rows, held, frame, report)
-        targets = np.where(rows[:, None], word + (1 - TRUST["sentences"]) * stars, targets)
+        targets = np.where(rows[:, None], _judged(both, rows, held, frame, report), targets)
     return targets
 
 

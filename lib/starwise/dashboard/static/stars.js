@@ -39,7 +39,6 @@ function makeStars(chose, followed) {
 
   let now = { rating: 0, suggested: 0, chosen: false, enabled: true };
   let ahead = 0; // chosen here, and not yet heard back
-  let drawn = false;
   const choose = (stars) => {
     if (!now.enabled) return;
     chose(stars);
@@ -70,10 +69,7 @@ function makeStars(chose, followed) {
   const draw = (next, own = false) => {
     // News that was on its way when the visitor chose does not take the choice back.
     if (!own && (!next.enabled || (next.chosen && next.rating === ahead))) ahead = 0;
-    const before = now;
     now = ahead ? { ...next, rating: ahead, chosen: true } : next;
-    if (drawn && Object.keys(now).every((name) => now[name] === before[name])) return;
-    drawn = true;
     const { rating, suggested, chosen, enabled } = now;
     el.classList.toggle("sw-chosen", chosen);
     group.setAttribute("aria-disabled", String(!enabled));
