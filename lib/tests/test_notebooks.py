@@ -55,6 +55,19 @@ def test_it_has_one_cell_of_parameters_each_a_plain_value_with_its_meaning(path)
 
 
 @each_notebook
+def test_no_cell_puts_something_else_into_a_parameter(path):
+    names = set(read_notebook(path).defaults)
+    for cell in cells(path, "code"):
+        if "parameters" in cell.metadata.get("tags", []) or cell.source.startswith("%"):
+            continue
+        for statement in ast.parse(cell.source).body:
+            words = [word for word in ast.walk(statement) if isinstance(word, ast.Name)]
+            put = {word.id for word in words if isinstance(word.ctx, ast.Store)}
+            read = {word.id for word in words if isinstance(word.ctx, ast.Load)}
+            assert not (put & names) - read, f"what the reader gave is lost: {cell.source}"
+
+
+@each_notebook
 def test_its_cells_are_short_and_told(path):
     code = [cell.source for cell in cells(path, "code")]
     lengths = sorted(len(source.splitlines()) for source in code)

@@ -123,6 +123,8 @@ def test_the_files_of_a_run_keep_their_contract(outputs):
     models = {model["name"]: model for model in metrics["models"]}
     assert {"majority", "tfidf_lr", "network", "bundled"} <= set(models)
     assert models["network"]["accuracy"] <= 1 and metrics["verdict"]["serves"]
+    # The practice site's own reviews are known for what they are in every notebook.
+    assert 0.8 < metrics["best_accuracy"] < 1
     assert json.loads(outputs.serving.read_text("utf-8"))["model"]
     for model in files_of(outputs.models, ["*/model.safetensors"]):
         assert model.with_name("model.json").exists()
