@@ -49,7 +49,7 @@ class NetworkConfig:
     channels: int = 96  # of every convolution
     dilations: tuple[int, ...] = (1, 2, 4, 8)  # of two convolutions a residual block (compact)
     heads: int = 4  # means of all positions, each with weights of its own (compact)
-    hidden: int = 128  # units beside the straight way from the pooled numbers to the logits (compact)
+    hidden: int = 128  # units between pooled numbers and logits, beside the straight way
     character_width: int = 24  # numbers that stand for a character (compact)
     ngrams: tuple[int, ...] = (3, 4, 6, 8)  # lengths of the hashed character n-grams (compact)
     buckets: int = 32_768  # rows of the table that each length of n-gram has (compact)

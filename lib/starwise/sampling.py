@@ -75,15 +75,15 @@ def _cycle(rows: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarra
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:wanted]
 
 
-def disturb(text: str, rng: np.random.Generator) -> str:
+def disturb(text: str, rng: np.random.Generator, cut: float = 0.3) -> str:
     """Return `text` as a hurried visitor might leave it: often as it is, sometimes changed.
 
-    Three in ten are cut at a random place (the dashboard scores texts that are still being typed),
+    A share `cut` is cut at a random place (the dashboard scores texts that are still being typed),
     one in three gets typos in 2 to 20% of its letters, one in five is written in lower case, in
     capitals, or in both at random.
     """
-    cut, typos, case = rng.random(3)
-    if cut < 0.3 and len(text) > 40:
+    end, typos, case = rng.random(3)
+    if end < cut and len(text) > 40:
         text = text[: max(12, int(len(text) * rng.uniform(0.15, 0.95)))]
     if typos < 0.35:
         text = with_typos(text, rng.choice([0.02, 0.05, 0.1, 0.2]), rng)

@@ -82,6 +82,7 @@ class Settings:
     patience: int = 2  # epochs without a better validation loss before stopping
     three_stars: str = "average"  # or "left out", or taken for "bad" or "good" in training
     disturb: bool = True  # typos, cut ends, lower case now and then
+    cut: float = 0.3  # share of the disturbed reviews that are cut at a random place
     precision: str = "auto"  # "bfloat16", "float32", or the first where the machine has it built in
     seed: int = 0
 
@@ -315,7 +316,7 @@ class _Run:
         settings = self.settings
         texts = [self.texts[row] for row in rows]
         if settings.disturb:
-            texts = [disturb(text, rng) for text in texts]
+            texts = [disturb(text, rng, settings.cut) for text in texts]
         # Every process pads to the longest of the whole batch: the batch norms count padding.
         ids = torch.from_numpy(self.reading.batch(texts, self.network.fixed_length))
         ids = ids[self.team.part(np.arange(len(rows)))].to(self.device)

@@ -17,8 +17,7 @@ from starwise.cli import main
 from starwise.errors import StarwiseError
 from starwise.predict import predict_logits
 from starwise.pretrain import measure, reviews, sentences
-from starwise.pretrain.reviews import PIECES
-from starwise.pretrain.teachers import TRUST, soft_targets, word_scores
+from starwise.pretrain.teachers import FOLDS, TRUST, Effort, lessons, word_scores
 from starwise.sampling import drawn_batches
 from starwise.score import Scorer
 
@@ -50,14 +49,14 @@ def folder(tmp_path_factory):
 
 def test_one_command_makes_a_packed_calibrated_model(folder, tmp_path, capsys):
     output = tmp_path / "made"
-    told = ["--reviews", str(folder), "--output", str(output), "--teachers", "words"]
+    told = ["--reviews", str(folder), "--output", str(output), "--teacher", "words"]
     assert main(["pretrain", *told, "--rounds", "6", "--round", "600"]) == 0
     assert "seed_test" in capsys.readouterr().out
     assert (output / "model.safetensors").stat().st_size <= 3_000_000
     assert sorted(path.name for path in output.iterdir()) == ["model.json", "model.safetensors"]
     assert not (tmp_path / "made.work").exists()
     _, card = model.load(output)
-    assert card["teachers"] == ["words"]
+    assert card["teacher"] == "words"
     assert 0.3 <= card["temperature"] <= 5
     rows = measure.test_rows(folder)
     assert measure.accuracy(rows["label"], Scorer.load(output).probabilities(rows["text"])) > 0.8
@@ -104,7 +103,8 @@ def test_a_teacher_does_not_know_the_rows_it_scores(folder, tmp_path):
     held = reviews.held_out(frame)
     rng = np.random.default_rng(0)
     shuffled = frame.assign(label=rng.permutation(frame["label"]))
-    targets = soft_targets(shuffled, held, ("words",), tmp_path, report=lambda line: None)
+    targets, none = lessons(shuffled, held, "words", tmp_path, report=lambda line: None)
+    assert none is None
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
     stars = np.eye(3)[class_numbers(shuffled["label"])]
     word = targets - (1 - TRUST) * stars
@@ -118,7 +118,7 @@ def test_what_teachers_say_is_judged_by_where_a_review_stands(folder, tmp_path):
     strict["label"] = strict["label"].replace("good", "average")
     both = pd.concat([frame, strict], ignore_index=True)
     held = reviews.held_out(both)
-    soft = soft_targets(both, held, ("words",), tmp_path, report=lambda line: None)
+    soft, _ = lessons(both, held, "words", tmp_path, report=lambda line: None)
     praised = np.tile(frame["label"] == "good", 2)
     is_strict = both["source"] == "strict"
     assert soft[praised & ~is_strict, 2].mean() > 0.6
@@ -201,7 +201,7 @@ def _letters():
 def test_a_sentence_teacher_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(sentences, "KEEP_EVERY", 4)
     rows = tiny_reviews(400, seed=1)
-    texts, targets = rows["text"].tolist(), np.eye(3)[class_numbers(rows["label"])]
+    texts, targets = rows["text"].tolist(), class_numbers(rows["label"])
     whole, stopped = _letters(), _letters()
     sentences.fine_tune(whole, texts, targets, lambda line: None)
 
@@ -222,6 +222,9 @@ def test_a_sentence_teacher_that_was_stopped_goes_on_where_it_was(tmp_path, monk
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
+LITTLE = Effort(reviews=200, epochs=2, pieces=300, frozen=2, batch=16)
+
+
 def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(sentences.SentenceEncoder, "installed", _letters)
     frame = reviews.read_reviews(folder)
@@ -234,31 +237,68 @@ def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypa
         return ask(encoder, texts)
 
     monkeypatch.setattr(sentences, "answers", answers)
-    both = (frame, held, ("words", "sentences"), tmp_path, lambda line: None, 64, 50, 20)
-    soft = soft_targets(*both)
-    np.testing.assert_allclose(soft.sum(1), 1, atol=1e-5)
-    pieces = pd.read_parquet(tmp_path / PIECES)
-    assert len(told) == len(pieces) + 50 + held.sum()
-    assert len(pieces) > 5 and pieces["text"].str.len().max() <= 120
+    asked = (frame, held, "sentences", tmp_path, lambda line: None, LITTLE)
+    targets, pieces = lessons(*asked)
+    assert len(told) == len(pieces) + (~held).sum() + FOLDS * held.sum()
+    for soft in (targets, pieces[["bad", "average", "good"]]):
+        np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-5)
     assert not set(pieces["company"]) & set(frame["company"][held])
-    np.testing.assert_allclose(pieces[["bad", "average", "good"]].sum(axis=1), 1, atol=1e-5)
-    asked = len(told)
-    np.testing.assert_array_equal(soft_targets(*both), soft)
-    assert len(told) == asked
+    once = len(told)
+    again, same = lessons(*asked)
+    np.testing.assert_array_equal(again, targets)
+    pd.testing.assert_frame_equal(same, pieces)
+    assert len(told) == once
 
 
-def test_stars_count_where_the_sentence_teacher_has_not_answered(folder, tmp_path, monkeypatch):
+def test_who_answers_for_a_row_has_not_learned_from_it(folder, tmp_path, monkeypatch):
+    """Nor from another row of its company; held-out rows nobody has learned from."""
     monkeypatch.setattr(sentences.SentenceEncoder, "installed", _letters)
     frame = reviews.read_reviews(folder)
     held = reviews.held_out(frame)
-    one = {"report": lambda line: None, "sentences": 64, "asked": 50, "pieces": 20}
-    targets = soft_targets(frame, held, ("words", "sentences"), tmp_path, **one)
-    other = frame.assign(label=frame["label"].where(held, "average"))  # teachers keep their word
-    changed = soft_targets(other, held, ("words", "sentences"), tmp_path, **one)
-    answered = ~np.isnan(np.load(tmp_path / "sentences.npy")[:, 0])
-    np.testing.assert_array_equal(changed[answered], targets[answered])
-    rest = ~answered & (frame["label"] != "average").to_numpy()
-    np.testing.assert_allclose(changed[rest, 1] - targets[rest, 1], 0.3, atol=1e-6)
+    learned, read = [], []
+    fine_tune, ask = sentences.fine_tune, sentences.answers
+
+    def learn(encoder, texts, *others, **named):
+        learned.append(list(texts))
+        read.append([])
+        fine_tune(encoder, texts, *others, **named)
+
+    def answers(encoder, texts):
+        read[-1].extend(texts)
+        return ask(encoder, texts)
+
+    monkeypatch.setattr(sentences, "fine_tune", learn)
+    monkeypatch.setattr(sentences, "answers", answers)
+    _, pieces = lessons(frame, held, "sentences", tmp_path, lambda line: None, LITTLE)
+    company = dict(zip(frame["text"], frame["company"], strict=True))
+    # What was learned is mostly whole texts; of parts of texts the company is not known here.
+    of_learned = [{company[text] for text in texts if text in company} for texts in learned]
+    training = set(frame["text"][~held])
+    of_piece = pieces[pieces["kind"] != "mixture"].set_index("text")["company"]
+    for companies, texts in zip(of_learned, read, strict=True):
+        assert len(companies) > 3
+        assert not companies & {company[text] for text in texts if text in training}
+        assert not companies & set(of_piece[of_piece.index.isin(texts)])
+        assert not companies & set(frame["company"][held])
+
+
+def test_pieces_are_parts_of_reviews_of_one_fold(folder):
+    frame = reviews.read_reviews(folder).assign(title="What a day")
+    frame["text"] += " " + frame["text"].shift(fill_value="So it was.") + " That is all. Thanks."
+    fold = reviews.folds(frame, FOLDS)
+    made = reviews.pieces(frame, 600, fold)
+    assert set(made["kind"]) == set(reviews.PIECE_KINDS)
+    whole = frame["text"].to_dict()
+    for row, kind, text in made[["kind", "text"]].itertuples():
+        parts = [whole[row], frame["title"][row]]
+        if kind == "beginning":
+            assert whole[row].startswith(text) and text != whole[row]
+        elif kind == "mixture":
+            near = frame["text"][fold == fold[row]]
+            ends = (text[place:].strip() for place in range(1, len(text)) if text[place] == " ")
+            assert any(near.str.contains(end, regex=False).any() for end in ends), text
+        else:
+            assert any(text in part for part in parts), text
 
 
 def test_the_sentence_teacher_learns_from_its_reviews():
@@ -268,8 +308,8 @@ def test_the_sentence_teacher_learns_from_its_reviews():
     except StarwiseError as error:
         pytest.skip(str(error))
     rows = tiny_reviews(960, seed=1)
-    targets = np.eye(3)[class_numbers(rows["label"])]
-    sentences.fine_tune(encoder, rows["text"].tolist(), targets)
+    labels = class_numbers(rows["label"])
+    sentences.fine_tune(encoder, rows["text"].tolist(), labels, frozen=6)
     fresh = tiny_reviews(60, seed=2)
     found = sentences.answers(encoder, fresh["text"].tolist())
     assert measure.accuracy(fresh["label"], found) > 0.7

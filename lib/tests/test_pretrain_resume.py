@@ -34,7 +34,7 @@ def _pretrain_small(folder: Path, output: Path, log: Path) -> None:
         epochs=1, reviews_per_epoch=450, batch_size=30, learning_rate=2e-3, longest=520
     )
     with open(log, "a", buffering=1) as lines:  # what was told is there after a kill, too
-        pretrain(folder, output, settings, (), report=lambda line: print(line, file=lines))
+        pretrain(folder, output, settings, "none", report=lambda line: print(line, file=lines))
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@
 
 FOLDER holds train-*.parquet and test.parquet with the columns source, domain, company, rating (1 to
 5), title, text and, in test.parquet, split. No review is kept in the output, only the weights. The
-steps: hold out rows by company; let teachers say what they make of each review (`teachers`); train
-the network on their word and the stars together (starwise.train), then a little longer with more
+steps: hold out rows by company; let a teacher say what it makes of each review and of pieces of
+reviews (`teachers`); train the network on its word (starwise.train), then a little longer with more
 reviews of the decider's kind; fit the shift of the logits and the calibration; pack the weights.
 A run that is stopped goes on from where it was when it is started again.
 """
@@ -26,19 +26,20 @@ from scipy.optimize import minimize
 
 from starwise import model
 from starwise.classes import CLASSES, balancing_weights, class_numbers
-from starwise.errors import StarwiseError
 from starwise.paths import whole_file
 from starwise.predict import calibrate, predict_logits
 from starwise.pretrain import measure
-from starwise.pretrain.reviews import DECIDER, PIECES, draws, held_out, read_reviews
+from starwise.pretrain.reviews import DECIDER, draws, held_out, read_reviews
+from starwise.pretrain.teachers import TEACHERS, lessons
 from starwise.score import Scorer
 from starwise.together import joined
 from starwise.train import Settings, train
 
-TEACHERS = ("words", "sentences")
 ROUND = 100_000  # reviews between two looks at the validation rows
 TARGETS = "targets.npy"  # in the folder of work: what the network is to answer, (rows, 3)
-PIECES_SHARE = 0.12  # headlines and sentences for a review drawn
+PIECES = "pieces.parquet"  # there, too: pieces of reviews that a teacher has read
+PIECES_SHARE = 1.5  # pieces for a review drawn
+HEADLINES_SHARE = 0.12  # headlines for a review drawn, where no teacher has read pieces
 CLOSER = 0.15  # share of the decider's kind in the last draws
 MOST_VALIDATED = 250  # of a domain and class
 
@@ -47,13 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reviews", type=Path, required=True, help="folder with train-*.parquet")
     parser.add_argument("--output", type=Path, required=True, help="model folder to write")
     parser.add_argument(
-        "--rounds", type=int, default=7, help=f"rounds of {ROUND:,} reviews (default 7)"
+        "--rounds", type=int, default=20, help=f"rounds of {ROUND:,} reviews (default 20)"
     )
     parser.add_argument("--round", type=int, default=ROUND, help="reviews in a round")
     parser.add_argument(
-        "--teachers",
-        default=",".join(TEACHERS),
-        help="words, sentences, both (default), or none",
+        "--teacher",
+        choices=TEACHERS,
+        default=TEACHERS[0],
+        help="who reads the reviews first (default %(default)s)",
     )
     parser.add_argument(
         "--start-from", default="scratch", help="a model folder to go on from, at half the rate"
@@ -64,9 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if not args.measure:
-        names = () if args.teachers == "none" else tuple(args.teachers.split(","))
-        if unknown := set(names) - set(TEACHERS):
-            raise StarwiseError(f"there is no teacher {', '.join(unknown)}: {', '.join(TEACHERS)}")
         settings = Settings(
             epochs=args.rounds,
             reviews_per_epoch=args.round,
@@ -74,13 +73,15 @@ def main(args: argparse.Namespace) -> int:
             start_from=args.start_from,
             learning_rate=2e-3 if args.start_from == "scratch" else 1e-3,
             weight_decay=0.05,
-            label_smoothing=0.02,
+            label_smoothing=0.0,
+            # Who has read pieces knows what a beginning is worth; the stars are those of the whole.
+            cut=0.0 if args.teacher == "sentences" else 0.3,
             longest=520,
             averaging=0.998,
             patience=args.rounds,  # the learning rate fades to the end: let it
             seed=args.seed,
         )
-        pretrain(args.reviews, args.output, settings, names)
+        pretrain(args.reviews, args.output, settings, args.teacher)
     test = args.reviews / "test.parquet"
     if test.is_file():
         rows = measure.test_rows(args.reviews)
@@ -92,19 +93,19 @@ def pretrain(
     reviews: Path,
     output: Path,
     settings: Settings,
-    teachers: tuple[str, ...] = TEACHERS,
+    teacher: str = TEACHERS[0],
     report: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> None:
     """Write a model folder trained on the reviews of a folder.
 
-    Beside it, in `<output>.work`, lie the teachers' answers and the checkpoint until it is done.
+    Beside it, in `<output>.work`, lie the teacher's answers and the checkpoint until it is done.
     """
     work = Path(output).absolute().with_suffix(".work")
     frame = read_reviews(reviews)
     held = held_out(frame)
     with joined() as team:
         if team.first:
-            _prepared(frame, held, teachers, work, report)
+            _prepared(frame, held, teacher, work, report)
         team.wait()
         training, validation = _parts(frame, held, settings, work)
         if team.first:
@@ -116,7 +117,7 @@ def pretrain(
         team.wait()  # for all to have looked before the first one writes
         adapt(training, validation, settings, work, report)
         if team.first:
-            _finish(work, output, validation, teachers)
+            _finish(work, output, validation, teacher)
         team.wait()
 
 
@@ -149,14 +150,15 @@ def adapt(
     train(closer, _deciding(validation), shorter, work / "adapted", report)
 
 
-def _prepared(frame, held, teachers, work, report) -> None:
-    """Ask the teachers, unless a former run has: their answers are kept for the next try."""
+def _prepared(frame, held, teacher, work, report) -> None:
+    """Ask the teacher, unless a former run has: its answers are kept for the next try."""
     path = work / TARGETS
     work.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
-        from starwise.pretrain.teachers import soft_targets
-
-        targets = soft_targets(frame, held, teachers, work, report)
+        targets, pieces = lessons(frame, held, teacher, work, report)
+        if pieces is not None:
+            with whole_file(work / PIECES) as temporary:
+                pieces.to_parquet(temporary)
         with whole_file(path) as temporary, open(temporary, "wb") as file:
             np.save(file, targets.astype(np.float32))
 
@@ -176,9 +178,10 @@ def _parts(
     training = frame[~held].reset_index(drop=True)
     training["draws"] = draws(training, settings.reviews_per_epoch, most=2)
     training[list(CLASSES)] = np.load(work / TARGETS)[~held]
-    pieces = _pieces(training, frame, work)
-    pieces["draws"] = draws(pieces, round(PIECES_SHARE * settings.reviews_per_epoch), most=2)
-    training = pd.concat([training, pieces], ignore_index=True)
+    more = _pieces(training, frame, work)
+    share = PIECES_SHARE if (work / PIECES).is_file() else HEADLINES_SHARE
+    more["draws"] = draws(more, round(share * settings.reviews_per_epoch), most=2)
+    training = pd.concat([training, more], ignore_index=True)
     others = frame[held].sample(frac=1.0, random_state=0)
     place = others.groupby(["domain", "label"]).cumcount()
     chosen = (others["source"] == DECIDER) | (place < MOST_VALIDATED)
@@ -186,20 +189,19 @@ def _parts(
 
 
 def _pieces(training: pd.DataFrame, frame: pd.DataFrame, work: Path) -> pd.DataFrame:
-    """Return short rows with targets: fragments that a teacher has read, else headlines.
+    """Return further rows with targets: pieces that a teacher has read, else headlines.
 
     A headline is plain, and mostly deserves the stars of its text.
     """
     if (work / PIECES).is_file():
-        pieces = pd.read_parquet(work / PIECES)
-    else:
-        pieces = training[training["title"].str.len() > 4].drop_duplicates("title")
-        pieces = pieces.assign(text=pieces["title"])
-        pieces[list(CLASSES)] = 0.1 + 0.7 * np.eye(len(CLASSES))[class_numbers(pieces["label"])]
-    return pieces[~pieces["text"].isin(set(frame["text"]))].reset_index(drop=True)
+        return pd.read_parquet(work / PIECES)
+    found = training[training["title"].str.len() > 4].drop_duplicates("title")
+    found = found.assign(text=found["title"])
+    found[list(CLASSES)] = 0.1 + 0.7 * np.eye(len(CLASSES))[class_numbers(found["label"])]
+    return found[~found["text"].isin(set(frame["text"]))].reset_index(drop=True)
 
 
-def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[str, ...]) -> None:
+def _finish(work: Path, output: Path, validation: pd.DataFrame, teacher: str) -> None:
     adapted = (work / "adapted" / "model.json").is_file()
     network, card = model.load(work / ("adapted" if adapted else "network"))
     made_by_save = {"format", "config", "classes", "parameters", "sha256"}
@@ -215,9 +217,7 @@ def _finish(work: Path, output: Path, validation: pd.DataFrame, teachers: tuple[
     rows = _deciding(validation)
     calibration = calibrate(network, rows["text"].tolist(), class_numbers(rows["label"]))
     card |= dataclasses.asdict(calibration)
-    model.save(
-        output, network, {**card, "name": "bundled", "teachers": list(teachers)}, packed=True
-    )
+    model.save(output, network, {**card, "name": "bundled", "teacher": teacher}, packed=True)
     shutil.rmtree(work)
 
 

@@ -5,6 +5,7 @@ held = held_out(frame)                                  # by company, True where
 frame["draws"] = draws(frame, reviews=100_000, most=2)  # how often a row is read in a round
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ SHARES = {
 }
 CLASS_SHARES = dict(zip(CLASSES, (0.31, 0.38, 0.31), strict=True))  # the average ones are scarce
 DECIDER = "tp_marwan_labels"  # reviews of the article's own kind: they choose between recipes
-PIECES = "fragments.parquet"  # in the folder of work: rows that a teacher has read
+# What pieces are made of reviews, for a teacher to read, and how often each.
+PIECE_KINDS = {"beginning": 0.35, "sentence": 0.22, "sentences": 0.13, "mixture": 0.30}
+SENTENCE = re.compile(r"[^.!?\n]+[.!?]*\s*")
 BIG = 3_000  # rows of a company that is too big to be held out whole
 
 
@@ -93,24 +96,50 @@ def draws(frame: pd.DataFrame, reviews: int, most: float) -> np.ndarray:
     return found
 
 
-def fragments(frame: pd.DataFrame, number: int) -> pd.DataFrame:
-    """Return up to `number` headlines and single sentences of the reviews, as rows like theirs.
+def pieces(frame: pd.DataFrame, number: int, fold: np.ndarray) -> pd.DataFrame:
+    """Return up to `number` pieces of the reviews, as rows like theirs with a column kind.
 
-    They are what somebody has written who has only begun, and what one says who says little. A
-    row's label is that of the whole review, which a sentence of it need not deserve.
+    Beginnings, cut where a visitor may have stopped typing; headlines and single sentences; several
+    sentences that follow each other; and mixtures, a few sentences of one review before a few of
+    another of its domain and fold. Nobody has given them stars: a teacher has to read them.
+    Company, label and index (the row in `frame`) are those of the first review.
+
+    fold: (rows,), see `folds`; what is mixed stays in one fold.
     """
     rng = np.random.default_rng(0)
-    expected = draws(frame, number, most=1)
-    chosen = frame[rng.random(len(frame)) < expected]
-    sentences = (
-        chosen["text"]
-        .str.findall(r"[^.!?\n]+[.!?]*")
-        .map(lambda found: found[rng.integers(len(found))].strip() if found else "")
-    )
-    headline = (chosen["title"] != "") & (rng.random(len(chosen)) < 0.5)
-    texts = chosen["title"].where(headline, sentences)
-    made = chosen.assign(text=texts, title="").drop_duplicates("text")
-    return made[made["text"].str.len().between(4, 120)].reset_index(drop=True)
+    weight = draws(frame, 500_000, most=10)
+    texts, titles = frame["text"].tolist(), frame["title"].tolist()
+    kinds = rng.choice(list(PIECE_KINDS), number, p=list(PIECE_KINDS.values()))
+    rows = rng.choice(len(frame), number, p=weight / weight.sum())
+    near = pd.Series(fold).groupby([frame["domain"].to_numpy(), fold]).indices
+    others = {key: (found, weight[found].cumsum()) for key, found in near.items()}
+    domain, made = frame["domain"].to_numpy(), []
+    for kind, row in zip(kinds, rows, strict=True):
+        text, chance = texts[row], rng.random()
+        if kind == "beginning":
+            piece = text[: max(3, int(len(text) * (0.03 + 0.94 * chance)))]
+        elif kind == "sentence":
+            piece = titles[row] if titles[row] and chance < 0.4 else some_sentences(text, 1, rng)
+        elif kind == "sentences":
+            piece = some_sentences(text, 20, rng)
+        else:
+            found, summed = others[domain[row], fold[row]]
+            other = found[np.searchsorted(summed, chance * summed[-1]).clip(max=len(found) - 1)]
+            piece = f"{some_sentences(text, 3, rng)} {some_sentences(texts[other], 3, rng)}"
+        made.append(piece.strip())
+    table = frame.iloc[rows].assign(text=made, title="", kind=kinds)
+    table = table[(table["text"].str.len() > 2) & ~table["text"].isin(set(texts))]
+    return table.drop_duplicates("text")
+
+
+def some_sentences(text: str, most: int, rng: np.random.Generator) -> str:
+    """Return up to `most` sentences of a text that follow each other."""
+    ends = [match.span() for match in SENTENCE.finditer(text)]
+    if not ends:
+        return text
+    number = int(rng.integers(1, min(most, len(ends)) + 1))
+    first = int(rng.integers(len(ends) - number + 1))
+    return text[ends[first][0] : ends[first + number - 1][1]].strip()
 
 
 def _shared_out(weight: np.ndarray, wanted: float, most: float) -> np.ndarray:

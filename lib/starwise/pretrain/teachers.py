@@ -1,13 +1,15 @@
-"""Teachers: what stronger or other models make of each training review, as targets for the network.
+"""A teacher: what a stronger model makes of each training review, as targets for the network.
 
-targets = soft_targets(frame, held, teachers=("words", "sentences"), work=folder)   # (rows, 3)
+targets, pieces = lessons(frame, held, "sentences", work=folder)   # (rows, 3), a table
 
 A star is a noisy thing: the same words come with three stars and with four. A network that has only
 the stars to go by learns the noise by heart (Hinton et al. 2015, "Distilling the Knowledge in a
-Neural Network": soft targets tell how average a review is).
+Neural Network": soft targets tell how average a review is). And a teacher can be asked about texts
+that nobody has given stars: beginnings, single sentences, mixtures of reviews.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,82 +19,133 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 from starwise.classes import CLASSES, class_numbers
 from starwise.paths import whole_file
-from starwise.predict import softmax
-from starwise.pretrain.reviews import DECIDER, PIECES, draws, folds, fragments
+from starwise.pretrain.reviews import DECIDER, draws, folds, pieces, some_sentences
 from starwise.train import device_of_choice
 
-FOLDS = 4
-SENTENCES = 16_000  # reviews that the sentence teacher is fine-tuned on
-ASKED = 200_000  # training reviews that it then answers for, those most often drawn first
-JUDGED = 200  # held-out reviews of a domain and class that it answers for
-OWN_WORD = 0.75  # share of the stars in what it learns; the rest is the word teacher's
-FRAGMENTS = 80_000  # headlines and sentences that it answers for, too
-CHUNK = 2_000  # reviews between two times that its answers are kept
-TRUST = 0.7  # share of the word teacher's word in a target that only it has answered, beside stars
+TEACHERS = ("sentences", "words", "none")
+FOLDS = 3  # a row is answered for by a teacher who has not seen its company
+CHUNK = 4_000  # texts between two times that answers are kept
+TRUST = 0.7  # share of the word teacher's word in a target, beside the stars
 
 
-def soft_targets(
+@dataclass(frozen=True)
+class Effort:
+    """How much is asked of the sentence teacher."""
+
+    reviews: int  # that it would be fine-tuned on in an epoch if there were enough average ones
+    epochs: int
+    pieces: int  # of reviews, that it reads besides
+    frozen: int  # layers of twelve that fine-tuning leaves alone
+    batch: int
+
+
+# Some minutes of a large GPU; a night on two cores.
+EFFORTS = {
+    "cuda": Effort(reviews=200_000, epochs=3, pieces=1_150_000, frozen=0, batch=96),
+    "cpu": Effort(reviews=25_000, epochs=1, pieces=250_000, frozen=6, batch=32),
+}
+
+
+def lessons(
     frame: pd.DataFrame,
     held: np.ndarray,
-    teachers: Sequence[str],
+    teacher: str,
     work: Path,
     report: Callable[[str], None] = print,
-    sentences: int = SENTENCES,
-    asked: int = ASKED,
-    pieces: int = FRAGMENTS,
-) -> np.ndarray:
-    """Return P(bad), P(average), P(good) of every row, (rows, 3), that the network is to answer.
+    effort: Effort | None = None,
+) -> tuple[np.ndarray, pd.DataFrame | None]:
+    """Return what the network is to answer, (rows, 3), and a table of further rows, or None.
 
-    It is what the teachers together make of a review. Where the sentence teacher has not answered,
-    its stars count as well.
+    They are P(bad), P(average), P(good) if the classes were equally frequent in the domain. The
+    table has columns like frame's, and bad, average and good.
 
-    held: rows that no teacher is trained on, (rows,), bool; on them the teachers' scores are
-    weighed against each other. teachers: of "words" and "sentences". The sentence teacher, which
-    is slow, answers for `asked` rows; the others have the word of those who answer for all. It
-    also says what it makes of `pieces` headlines and single sentences, which becomes a table of
-    further training rows, `work`/fragments.parquet. What is done lies in the folder `work` for a
-    run that goes on from it.
+    held: rows that no teacher is trained on, (rows,), bool; by them its scores are judged. teacher:
+    of TEACHERS; "none" leaves the stars. effort: None for what suits the machine. What is done lies
+    in the folder `work` for a run that goes on from it.
     """
     labels = class_numbers(frame["label"])
-    scores = np.zeros((len(frame), 0))
-    if "words" in teachers:
-        scores = _kept(work / "words.npy", lambda: word_scores(frame, held, report))
-    rows = np.ones(len(frame), dtype=bool)
     stars = np.eye(len(CLASSES))[labels]
-    soft = targets = stars
-    if scores.size:
-        soft = _judged(scores, rows, held, frame, report)
-        targets = TRUST * soft + (1 - TRUST) * stars
-    if "sentences" in teachers:
-        answered = sentence_scores(frame, held, soft, sentences, asked, pieces, work, report)
-        rows = ~np.isnan(answered[:, 0])
-        both = np.concatenate([scores, np.nan_to_num(answered)], axis=1)
-        targets = np.where(rows[:, None], _judged(both, rows, held, frame, report), targets)
-    return targets
+    if teacher == "none":
+        return stars, None
+    if teacher == "words":
+        path = work / "words.npy"
+        if not path.is_file():
+            _keep(path, word_scores(frame, held, report))
+        scores = np.load(path)
+        judge = Judge.fit(scores[held], frame[held])
+        return TRUST * judge(scores, frame) + (1 - TRUST) * stars, None
+    effort = effort or EFFORTS[device_of_choice().type]
+    fold = np.where(held, -1, folds(frame, FOLDS))
+    training = np.flatnonzero(~held)
+    table = pieces(frame[~held].reset_index(drop=True), effort.pieces, fold[training])
+    row = training[table.index]  # that a piece is of
+    table = table.reset_index(drop=True)
+    targets, judged = np.zeros((len(frame), len(CLASSES))), np.zeros((len(table), len(CLASSES)))
+    for number in range(FOLDS):
+        own, read = np.flatnonzero(fold == number), np.flatnonzero(fold[row] == number)
+        asked = [frame["text"].iloc[own], frame["text"][held], table["text"].iloc[read]]
+        said = sentence_scores(frame, fold, number, pd.concat(asked), effort, work, report)
+        of_own, of_held, of_read = np.split(said, np.cumsum([len(part) for part in asked])[:-1])
+        judge = Judge.fit(of_held, frame[held])
+        targets[own] = judge(of_own, frame.iloc[own])
+        right = (judge(of_held, frame[held]).argmax(1) == labels[held]).mean()
+        report(f"sentence teacher {number + 1}: right about {right:.3f} of the held-out rows")
+        # Its length says something else of a piece than of a whole review.
+        judge = Judge.fit(of_held, frame[held], by_length=False)
+        judged[read] = judge(of_read, frame.iloc[row[read]])
+    targets[held] = stars[held]
+    return targets, table.assign(**dict(zip(CLASSES, judged.T, strict=True)))
 
 
-def _judged(scores, rows, held, frame, report) -> np.ndarray:
-    """Return what scores are worth as probabilities, learned from the held-out ones of `rows`.
+class Judge:
+    """What scores are worth as probabilities, learned from rows that the scorer has not seen.
 
     The same words come with other stars on other sites, and a long text leaves less in doubt: so
-    the judge also knows what the network does not see, a row's source and its length.
+    the judge also knows what the network does not see, a row's source, domain and length. Classes
+    count the same in each domain.
     """
-    length = np.log(frame["text"].str.len().clip(20, 2_000) / 150).to_numpy()[:, None]
-    source = pd.get_dummies(frame["source"], dtype=float).to_numpy()
-    known = np.concatenate([scores, length * scores, length, source], axis=1)
-    labels = class_numbers(frame["label"])
-    judge = LogisticRegression(class_weight="balanced", C=0.1, max_iter=3_000)
-    judge.fit(known[rows & held], labels[rows & held])
-    right = judge.score(known[rows & held], labels[rows & held])
-    report(f"the teachers so far: right about {right:.3f} of {(rows & held).sum():,} held-out rows")
-    return judge.predict_proba(known)
+
+    def __init__(self, linear: LogisticRegression, sources: list, domains: list, by_length: bool):
+        self.linear, self.sources, self.domains = linear, sources, domains
+        self.by_length = by_length
+
+    @classmethod
+    def fit(cls, scores: np.ndarray, frame: pd.DataFrame, by_length: bool = True) -> "Judge":
+        """Learn from scores (rows, 3) and the rows' labels."""
+        domain = _domain(frame)
+        labels = class_numbers(frame["label"])
+        known = frame.assign(domain=domain, number=labels)
+        count = known.groupby(["domain", "number"])["number"].transform("size")
+        weight = known.groupby("domain")["number"].transform("size") / count / len(CLASSES)
+        # Of what visitors write there is little: it counts twice.
+        weight = weight.to_numpy() * np.where(domain == DECIDER, 2.0, 1.0)
+        judge = cls(
+            LogisticRegression(C=0.3, max_iter=3_000),
+            sorted(set(frame["source"])),
+            sorted(set(domain)),
+            by_length,
+        )
+        judge.linear.fit(judge._known(scores, frame), labels, sample_weight=weight)
+        return judge
+
+    def __call__(self, scores: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+        """Return P(bad), P(average), P(good), (rows, 3)."""
+        return self.linear.predict_proba(self._known(scores, frame))
+
+    def _known(self, scores: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
+        domain = _domain(frame)[:, None] == np.array(self.domains)
+        source = frame["source"].to_numpy()[:, None] == np.array(self.sources)
+        by_domain = (domain[:, :, None] * scores[:, None]).reshape(len(frame), -1)
+        known = [scores, by_domain, domain, source]
+        if self.by_length:
+            length = np.log(frame["text"].str.len().clip(20, 2_000) / 150).to_numpy()[:, None]
+            known += [length, length * scores]
+        return np.concatenate(known, axis=1, dtype=float)
 
 
-def _kept(path: Path, made: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return what a former run has kept, or make it and keep it."""
-    if not path.is_file():
-        _keep(path, made())
-    return np.load(path)
+def _domain(frame: pd.DataFrame) -> np.ndarray:
+    """Return a row's domain, the decider being one of its own."""
+    return np.where(frame["source"] == DECIDER, DECIDER, frame["domain"]).astype(object)
 
 
 def _keep(path: Path, scores: np.ndarray) -> None:
@@ -141,64 +194,61 @@ def word_scores(
 
 def sentence_scores(
     frame: pd.DataFrame,
-    held: np.ndarray,
-    soft: np.ndarray,
-    reviews: int,
-    asked: int,
-    pieces: int,
+    fold: np.ndarray,
+    number: int,
+    asked: pd.Series,
+    effort: Effort,
     work: Path,
     report: Callable[[str], None] = print,
 ) -> np.ndarray:
-    """Return the logits (rows, 3) of a transformer, NaN where it was not asked.
+    """Return the logits (asked, 3) of a transformer fine-tuned on the folds but `number`.
 
-    It is fine-tuned on about `reviews` training rows, on the stars and a little on `soft`, the word
-    of other teachers (rows, 3); it reads each once, and so does not know them by heart.
+    fold: (rows,), -1 where held out.
     """
     from starwise.pretrain import sentences
 
-    path = work / "sentences.npy"
-    scores = _kept(path, lambda: np.full((len(frame), len(CLASSES)), np.nan))
-    todo = _worth_asking(frame, held, asked)
-    todo = todo[np.isnan(scores[todo, 0])]
-    if not len(todo) and (work / PIECES).is_file():
+    name = f"sentences-{number}"
+    path, kept = work / f"{name}.npy", work / f"{name}.safetensors"
+    scores = np.full((len(asked), len(CLASSES)), np.nan, dtype=np.float32)
+    if path.is_file():
+        scores = np.load(path)
+    todo = np.flatnonzero(np.isnan(scores[:, 0]))
+    if not len(todo):
         return scores
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng([0, number])
     expected = np.zeros(len(frame))
-    expected[~held] = draws(frame[~held].reset_index(drop=True), reviews, most=1)
-    expected[~held & (frame["source"] == DECIDER).to_numpy()] = 1
-    rows = rng.permutation(np.flatnonzero(rng.random(len(frame)) < expected))
-    stars = np.eye(len(CLASSES))[class_numbers(frame["label"])[rows]]
-    targets = OWN_WORD * stars + (1 - OWN_WORD) * soft[rows]
-    texts = [_half_written(frame["text"][row], rng) for row in rows]
+    expected[fold >= 0] = draws(frame[fold >= 0].reset_index(drop=True), effort.reviews, most=1)
+    rows = np.flatnonzero((rng.random(len(frame)) < expected) & (fold != number))
+    rows = np.concatenate([rng.permutation(rows) for _ in range(effort.epochs)])
+    texts = [_as_asked(frame["text"].iloc[row], frame["title"].iloc[row], rng) for row in rows]
     encoder = sentences.SentenceEncoder.installed().to(device_of_choice())
-    sentences.fine_tune(encoder, texts, targets, report, kept=work / "sentences.safetensors")
-    if not (work / PIECES).is_file():
-        made = fragments(frame[~held].reset_index(drop=True), pieces)
-        made[list(CLASSES)] = softmax(sentences.answers(encoder, made["text"].tolist()))
-        with whole_file(work / PIECES) as temporary:
-            made.to_parquet(temporary)
+    sentences.fine_tune(
+        encoder,
+        texts,
+        class_numbers(frame["label"])[rows],
+        lambda line: report(f"{number + 1} of {FOLDS}: {line}"),
+        seed=number,
+        kept=kept,
+        frozen=effort.frozen,
+        batch=effort.batch,
+    )
     for start in range(0, len(todo), CHUNK):
         chosen = todo[start : start + CHUNK]
-        scores[chosen] = sentences.answers(encoder, frame["text"].iloc[chosen].tolist())
+        scores[chosen] = sentences.answers(encoder, asked.iloc[chosen].tolist())
         _keep(path, scores)
-        report(f"sentence teacher: {start + len(chosen):,} of {len(todo):,} reviews read")
+        done = start + len(chosen)
+        report(f"{number + 1} of {FOLDS}: sentence teacher: {done:,} of {len(todo):,} texts read")
+    kept.unlink(missing_ok=True)
     return scores
 
 
-def _worth_asking(frame: pd.DataFrame, held: np.ndarray, asked: int) -> np.ndarray:
-    """Return rows to ask about: held-out ones to judge the answers by, then training ones."""
-    others = frame[held & (frame["source"] != DECIDER)]
-    judged = others[others.groupby(["domain", "label"]).cumcount() < JUDGED].index
-    own = np.flatnonzero(held & (frame["source"] == DECIDER))
-    expected = np.zeros(len(frame))
-    expected[~held] = draws(frame[~held].reset_index(drop=True), 500_000, most=10)
-    # By lot, in proportion to the draws (Efraimidis and Spirakis 2006).
-    lot = np.random.default_rng(0).exponential(size=len(frame)) / np.maximum(expected, 1e-9)
-    training = np.argsort(np.where(held, np.inf, lot))[: min(asked, int((~held).sum()))]
-    return np.concatenate([own, judged, training])
-
-
-def _half_written(text: str, rng: np.random.Generator) -> str:
-    """Return the text, or in one case of seven its beginning."""
-    cut, share = rng.random(2)
-    return text[: int(len(text) * (0.3 + 0.7 * share))] if cut < 0.15 and len(text) > 60 else text
+def _as_asked(text: str, title: str, rng: np.random.Generator) -> str:
+    """Return the text; in one case of four its beginning, in one of eight a part or headline."""
+    kind, share, choice = rng.random(3)
+    if kind < 0.25 and len(text) > 20:
+        return text[: max(3, int(len(text) * (0.03 + 0.97 * share)))]
+    if kind < 0.38:
+        if title and choice < 0.3:
+            return title
+        return some_sentences(text, 1 if choice < 0.7 else 20, rng)
+    return text
