@@ -194,10 +194,11 @@ def _pieces(training: pd.DataFrame, frame: pd.DataFrame, work: Path) -> pd.DataF
     A headline is plain, and mostly deserves the stars of its text.
     """
     if (work / PIECES).is_file():
-        return pd.read_parquet(work / PIECES)
-    found = training[training["title"].str.len() > 4].drop_duplicates("title")
-    found = found.assign(text=found["title"])
-    found[list(CLASSES)] = 0.1 + 0.7 * np.eye(len(CLASSES))[class_numbers(found["label"])]
+        found = pd.read_parquet(work / PIECES)
+    else:
+        found = training[training["title"].str.len() > 4].drop_duplicates("title")
+        found = found.assign(text=found["title"])
+        found[list(CLASSES)] = 0.1 + 0.7 * np.eye(len(CLASSES))[class_numbers(found["label"])]
     return found[~found["text"].isin(set(frame["text"]))].reset_index(drop=True)
 
 
