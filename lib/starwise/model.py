@@ -281,6 +281,7 @@ class _Alone:
 
 def _matrix(convolution: nn.Conv2d) -> tuple[Tensor, Tensor]:
     """Return a convolution as a matrix (3 * inputs, channels) and its bias, for `_convolved`."""
+    assert convolution.bias is not None  # which it has from the normalisation
     weight = convolution.weight.squeeze(2).permute(2, 1, 0)
     return weight.reshape(-1, weight.shape[2]).contiguous(), convolution.bias
 
