@@ -81,11 +81,13 @@ def test_the_fused_network_gives_the_same_numbers_in_fewer_steps():
             network.train()(torch.from_numpy(encoder.batch([text, text[::-1]])))
         for block in network.blocks:  # which begin as nothing
             block.second_norm.weight.fill_(0.7)
-        fused, ids = (
-            network.eval().fused(),
-            torch.from_numpy(encoder.batch(["Good.", "So so, " * 9])),
-        )
-        torch.testing.assert_close(fused(ids), network(ids), rtol=1e-4, atol=1e-5)
+        fused = network.eval().fused()
+        # Alone, which has a way of its own, and two that differ in length.
+        for texts in (["G"], ["ok"], ["Fine"], ["So so, " * 90], ["Good.", "So so, " * 9]):
+            ids = torch.from_numpy(encoder.batch(texts))
+            torch.testing.assert_close(fused(ids), network(ids), rtol=1e-4, atol=1e-5)
+        padded = torch.from_numpy(encoder.batch(["Good.", "So so, " * 9]))[:1]
+        torch.testing.assert_close(fused(padded), network(padded), rtol=1e-4, atol=1e-5)
     assert not any(isinstance(one, torch.nn.BatchNorm2d) for one in fused.modules())
 
 

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,9 +152,12 @@ class Site:
     kernel: str  # part of the command line that tells a kernel
 
     def kernels(self) -> list[psutil.Process]:
-        family = [child for child in self.process.children(True) if self._is_kernel(child)]
+        family, parents = self.family(), set()
+        for child in family:
+            with suppress(psutil.Error):  # it has ended meanwhile
+                parents.add(child.ppid())
         # The process that forks the kernels looks like them; it is their parent.
-        return [child for child in family if not any(other.ppid() == child.pid for other in family)]
+        return [child for child in family if child.pid not in parents]
 
     def family(self) -> list[psutil.Process]:
         return [child for child in self.process.children(True) if self._is_kernel(child)]
