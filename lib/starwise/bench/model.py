@@ -71,8 +71,7 @@ def _reading(reviews: Path) -> Iterator[Measure]:
         balanced = measured(part["label"], predict(part["text"].tolist()))["balanced_accuracy"]
         name = f"test, {domain}, balanced accuracy"
         yield Measure(name, f"{rival:.3f}", f"{balanced:.3f}", "", "ahead")
-    chance = measure.honest_ece(probabilities)
-    for part, _accuracy, ece in measure.beginnings(predict, seed).itertuples(index=False):
+    for part, _, ece, chance in measure.beginnings(predict, seed).itertuples(index=False):
         goal = f"at most {chance:.3f}, what chance shows"
         yield Measure(f"seed_test, ECE of the first {part:.0%}", "", f"{ece:.3f}", "", goal)
     goals = dict(zip(("1.5", "3", "8", "0.5"), measure.points_lost(predict, seed), strict=True))

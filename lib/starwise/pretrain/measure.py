@@ -67,12 +67,23 @@ def binary_accuracy(labels: Sequence[str], probabilities: np.ndarray) -> float:
 
 
 def beginnings(predict: Predict, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a part of the text that is read: part (0 to 1), accuracy, ece."""
+    """Return a row a part of the text that is read: part (0 to 1), accuracy, ece, chance.
+
+    chance: the calibration error that perfect calibration would show, see `honest_ece`.
+    """
     rows = []
     for part in PARTS:
         texts = [text[: max(1, round(len(text) * part))] for text in frame["text"]]
-        found = measures(frame["label"], predict(texts))
-        rows.append({"part": part, "accuracy": found["accuracy"], "ece": found["ece"]})
+        probabilities = predict(texts)
+        found = measures(frame["label"], probabilities)
+        rows.append(
+            {
+                "part": part,
+                "accuracy": found["accuracy"],
+                "ece": found["ece"],
+                "chance": honest_ece(probabilities),
+            }
+        )
     return pd.DataFrame(rows)
 
 
