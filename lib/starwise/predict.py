@@ -19,7 +19,7 @@ from starwise.text import pad
 # the network that is bundled now, 0.25 and 0.30 would do.
 UNDECIDED = (0.20, 0.25)
 # Of a text, from its beginning, that a calibration is made for: who types sees all of them scored.
-PARTS = (0.1, 0.25, 0.5, 0.75, 1.0)
+PARTS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 STEP = 16  # characters by which batches grow longer: torch keeps a plan for each shape it has met
 LENGTHS = (20, 400)  # characters: a shorter text has the temperature of the first, and so on
 
