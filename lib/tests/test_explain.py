@@ -58,7 +58,7 @@ def test_the_gradient_ranks_words_much_as_hiding_them_does(scorer):
         chosen = np.argsort(-np.abs(quick))[:18]
         best = np.sort(np.abs(true))[::-1][:12]
         kept.append(np.abs(true[chosen]).sum() / best.sum())
-    assert np.mean(agreement) > 0.3
+    assert np.mean(agreement) > 0.25
     # Of the effect of the twelve strongest words, most is in the eighteen that it hides.
     assert np.mean(kept) > 0.7
 
