@@ -24,8 +24,8 @@ def test_named_words_move_the_bundled_network_further_than_random_ones(curve):
     assert (one_side["low"] > chance["high"]).all()
     # Praise and complaint, deleted together, undo each other; of one side, words add up.
     assert one_side["moved"].iloc[0] == named["moved"].iloc[0]
-    assert one_side["moved"].iloc[-1] > 1.5 * one_side["moved"].iloc[0]
-    assert named["moved"].mean() > 1.25 * chance["moved"].mean()
+    assert one_side["moved"].iloc[-1] > 1.25 * one_side["moved"].iloc[0]
+    assert named["moved"].mean() > 1.5 * chance["moved"].mean()
 
 
 def test_each_mean_lies_within_its_interval_and_more_words_move_more(curve):
