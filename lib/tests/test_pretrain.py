@@ -320,9 +320,3 @@ def test_a_jump_is_counted_once_and_not_between_reviews():
         return np.eye(3)[[2 if "good" in text else 0 for text in texts]]
 
     assert measure.jumps(predict, ["it is good", "it is bad", "good"]) == pytest.approx(2 / 3)
-
-
-def test_a_perfectly_calibrated_model_is_within_what_chance_shows():
-    rng = np.random.default_rng(1)
-    probabilities = rng.dirichlet(np.ones(3), 1_000)
-    assert 0.02 < measure.honest_ece(probabilities, rounds=50) < 0.08

@@ -20,9 +20,10 @@ from starwise import model
 from starwise.bench import Measure, per_second, reviews_folder
 from starwise.evaluate import measures as measured
 from starwise.practice.world import make_world
-from starwise.predict import predict_logits
+from starwise.predict import PARTS, predict_logits
 from starwise.pretrain import measure
 from starwise.score import BUNDLED, Scorer
+from starwise.stress import prefix_curve
 from starwise.text import ARTICLE_SYMBOLS, Encoder
 from starwise.train import has_bfloat16
 
@@ -71,7 +72,7 @@ def _reading(reviews: Path) -> Iterator[Measure]:
         balanced = measured(part["label"], predict(part["text"].tolist()))["balanced_accuracy"]
         name = f"test, {domain}, balanced accuracy"
         yield Measure(name, f"{rival:.3f}", f"{balanced:.3f}", "", "ahead")
-    for part, _, ece, chance in measure.beginnings(predict, seed).itertuples(index=False):
+    for part, _, ece, chance in prefix_curve(predict, seed, PARTS).itertuples(index=False):
         goal = f"at most {chance:.3f}, what chance shows"
         yield Measure(f"seed_test, ECE of the first {part:.0%}", "", f"{ece:.3f}", "", goal)
     goals = dict(zip(("1.5", "3", "8", "0.5"), measure.points_lost(predict, seed), strict=True))

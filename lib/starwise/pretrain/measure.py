@@ -12,7 +12,6 @@ import pandas as pd
 from starwise.chance import intervals
 from starwise.classes import CLASS_OF_STARS, CLASSES, class_numbers
 from starwise.evaluate import measures
-from starwise.predict import PARTS
 from starwise.sampling import with_random_case, with_typos
 from starwise.stress import length_part
 
@@ -64,36 +63,6 @@ def binary_accuracy(labels: Sequence[str], probabilities: np.ndarray) -> float:
     truth = class_numbers(labels)
     rows = truth != 1
     return float(((probabilities[:, 2] > probabilities[:, 0]) == (truth == 2))[rows].mean())
-
-
-def beginnings(predict: Predict, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a part of the text that is read: part (0 to 1), accuracy, ece, chance.
-
-    chance: the calibration error that perfect calibration would show, see `honest_ece`.
-    """
-    rows = []
-    for part in PARTS:
-        texts = [text[: max(1, round(len(text) * part))] for text in frame["text"]]
-        probabilities = predict(texts)
-        found = measures(frame["label"], probabilities)
-        rows.append(
-            {
-                "part": part,
-                "accuracy": found["accuracy"],
-                "ece": found["ece"],
-                "chance": honest_ece(probabilities),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def honest_ece(probabilities: np.ndarray, rounds: int = 200) -> float:
-    """Return the calibration error that perfect calibration shows on so many rows, by chance."""
-    rng, found = np.random.default_rng(0), []
-    for _ in range(rounds):
-        drawn = (probabilities.cumsum(1) < rng.random((len(probabilities), 1))).sum(1).clip(max=2)
-        found.append(measures(np.array(CLASSES)[drawn], probabilities)["ece"])
-    return float(np.quantile(found, 0.95))
 
 
 def points_lost(predict: Predict, frame: pd.DataFrame) -> Iterator[tuple[str, float]]:
