@@ -14,11 +14,14 @@ or many. The step is that of one process which reads the whole batch, up to roun
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+PATIENCE = timedelta(days=3)  # of those who wait while the first asks a teacher
 
 
 class Team:
@@ -76,12 +79,15 @@ class Team:
 
 @contextmanager
 def joined() -> Iterator[Team]:
-    """Give the team that torchrun has started, or a team of one."""
+    """Give the team that torchrun has started, or a team of one; within a team, that team."""
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
         yield Team()
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if dist.is_initialized():
+        yield Team(dist.get_rank(), size)
+        return
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     try:
         yield Team(dist.get_rank(), size)
     finally:

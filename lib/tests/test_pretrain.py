@@ -16,7 +16,7 @@ from starwise.classes import class_numbers
 from starwise.cli import main
 from starwise.errors import StarwiseError
 from starwise.predict import predict_logits
-from starwise.pretrain import measure, reviews, sentences
+from starwise.pretrain import measure, reviews, sentences, teachers
 from starwise.pretrain.teachers import FOLDS, TRUST, Effort, lessons, word_scores
 from starwise.sampling import drawn_batches
 from starwise.score import Scorer
@@ -138,30 +138,32 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import torch
-from reviews import tiny_reviews
 from starwise import model
-from starwise.train import Settings, train
+from starwise.pretrain import pretrain
+from starwise.train import Settings
 
 torch.set_num_threads(1)
 model.PRESETS["compact"] = replace(model.PRESETS["compact"], dropout=0.0, input_dropout=0.0)
 settings = Settings(
     epochs=2, reviews_per_epoch=300, batch_size=30, learning_rate=1e-3, precision="float32"
 )
-train(tiny_reviews(300, seed=1), tiny_reviews(60, seed=2), settings, Path(sys.argv[1]))
+pretrain(Path(sys.argv[1]), Path(sys.argv[2]), settings, "words")
 """
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_network_that_one_trains(tmp_path):
+def test_two_processes_make_the_weights_that_one_makes(folder, tmp_path):
     script = tmp_path / "together.py"
     script.write_text(TOGETHER)
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for name, start in [("one", []), ("two", torchrun)]:
-        told = [sys.executable, *start, str(script), str(tmp_path / name)]
+        told = [sys.executable, *start, str(script), str(folder), str(tmp_path / name)]
         done = subprocess.run(told, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
-        assert done.stdout.count("epoch 2 of 2") == 1  # one process speaks for all
+        for line in ("word teacher: 4 of 4", "epoch 2 of 2", "training: "):
+            # One process speaks for all: of the two trainings, each once.
+            assert done.stdout.count(line) == (2 if "epoch" in line else 1)
     texts = tiny_reviews(60, seed=3)["text"].tolist()
     one, two = (predict_logits(model.load(tmp_path / n)[0], texts) for n in ("one", "two"))
     # Sums are rounded in another order, and training carries that on from step to step.
@@ -239,7 +241,8 @@ def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypa
     monkeypatch.setattr(sentences, "answers", answers)
     asked = (frame, held, "sentences", tmp_path, lambda line: None, LITTLE)
     targets, pieces = lessons(*asked)
-    assert len(told) == len(pieces) + (~held).sum() + FOLDS * held.sum()
+    assert len(told) == len(pieces) + (~held).sum()  # each by one, who has not seen its company
+    np.testing.assert_array_equal(targets[held], np.eye(3)[class_numbers(frame["label"][held])])
     for soft in (targets, pieces[["bad", "average", "good"]]):
         np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-5)
     assert not set(pieces["company"]) & set(frame["company"][held])
@@ -280,6 +283,25 @@ def test_who_answers_for_a_row_has_not_learned_from_it(folder, tmp_path, monkeyp
         assert not companies & {company[text] for text in texts if text in training}
         assert not companies & set(of_piece[of_piece.index.isin(texts)])
         assert not companies & set(frame["company"][held])
+
+
+def test_a_beginning_is_worth_what_came_of_such_beginnings(folder, tmp_path, monkeypatch):
+    """A teacher who is sure of whole reviews is as sure of a beginning, and more often wrong."""
+    frame = reviews.read_reviews(folder)
+    held = reviews.held_out(frame)
+    whole = dict(zip(frame["text"], class_numbers(frame["label"]), strict=True))
+
+    def sure(frame, fold, number, asked, *others):
+        said = [4 * np.eye(3)[whole[text]] if text in whole else [4, 0, 0] for text in asked]
+        return np.array(said, dtype=float)
+
+    monkeypatch.setattr(teachers, "sentence_scores", sure)
+    targets, pieces = lessons(frame, held, "sentences", tmp_path, lambda line: None, LITTLE)
+    assert (targets[~held].max(axis=1) > 0.85).all()
+    begun = pieces["kind"] == "beginning"
+    assert pieces["bad"][~begun].min() > 0.85
+    # Each class came of such beginnings, so nobody can know.
+    assert pieces[["bad", "average", "good"]][begun].mean().max() < 0.45
 
 
 def test_pieces_are_parts_of_reviews_of_one_fold(folder):

@@ -14,6 +14,7 @@ A run that is stopped goes on from where it was when it is started again.
 
 import argparse
 import dataclasses
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +156,10 @@ def _prepared(frame, held, teacher, work, report) -> None:
     path = work / TARGETS
     work.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
+        threads = torch.get_num_threads()
+        torch.set_num_threads(os.cpu_count() or 1)  # the others of a team only wait
         targets, pieces = lessons(frame, held, teacher, work, report)
+        torch.set_num_threads(threads)
         if pieces is not None:
             with whole_file(work / PIECES) as temporary:
                 pieces.to_parquet(temporary)

@@ -59,7 +59,7 @@ def lessons(
     They are P(bad), P(average), P(good) if the classes were equally frequent in the domain. The
     table has columns like frame's, and bad, average and good.
 
-    held: rows that no teacher is trained on, (rows,), bool; by them its scores are judged. teacher:
+    held: rows that no teacher is trained on, (rows,), bool; their targets are their stars. teacher:
     of TEACHERS; "none" leaves the stars. effort: None for what suits the machine. What is done lies
     in the folder `work` for a run that goes on from it.
     """
@@ -83,16 +83,20 @@ def lessons(
     targets, judged = np.zeros((len(frame), len(CLASSES))), np.zeros((len(table), len(CLASSES)))
     for number in range(FOLDS):
         own, read = np.flatnonzero(fold == number), np.flatnonzero(fold[row] == number)
-        asked = [frame["text"].iloc[own], frame["text"][held], table["text"].iloc[read]]
-        said = sentence_scores(frame, fold, number, pd.concat(asked), effort, work, report)
-        of_own, of_held, of_read = np.split(said, np.cumsum([len(part) for part in asked])[:-1])
-        judge = Judge.fit(of_held, frame[held])
-        targets[own] = judge(of_own, frame.iloc[own])
-        right = (judge(of_held, frame[held]).argmax(1) == labels[held]).mean()
-        report(f"sentence teacher {number + 1}: right about {right:.3f} of the held-out rows")
-        # Its length says something else of a piece than of a whole review.
-        judge = Judge.fit(of_held, frame[held], by_length=False)
-        judged[read] = judge(of_read, frame.iloc[row[read]])
+        asked = pd.concat([frame["text"].iloc[own], table["text"].iloc[read]])
+        said = sentence_scores(frame, fold, number, asked, effort, work, report)
+        of_own, of_read = said[: len(own)], said[len(own) :]
+        targets[own] = Judge.fit(of_own, frame.iloc[own])(of_own, frame.iloc[own])
+        right = (targets[own].argmax(1) == labels[own]).mean()
+        report(f"sentence teacher {number + 1}: right about {right:.3f} of the rows it never saw")
+        # Its length says something else of a sentence than of a whole review.
+        whole = Judge.fit(of_own, frame.iloc[own], by_length=False)
+        judged[read] = whole(of_read, table.iloc[read])
+        # What follows a beginning may turn it round: the stars that it came to say how often.
+        begins = (table["kind"].iloc[read] == "beginning").to_numpy()
+        begun, scores = table.iloc[read[begins]], of_read[begins]
+        if begun["label"].nunique() == len(CLASSES):
+            judged[read[begins]] = Judge.fit(scores, begun)(scores, begun)
     targets[held] = stars[held]
     return targets, table.assign(**dict(zip(CLASSES, judged.T, strict=True)))
 
@@ -129,8 +133,10 @@ class Judge:
         return judge
 
     def __call__(self, scores: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
-        """Return P(bad), P(average), P(good), (rows, 3)."""
-        return self.linear.predict_proba(self._known(scores, frame))
+        """Return P(bad), P(average), P(good), (rows, 3); 0 for a class that it never met."""
+        found = np.zeros((len(frame), len(CLASSES)))
+        found[:, self.linear.classes_] = self.linear.predict_proba(self._known(scores, frame))
+        return found
 
     def _known(self, scores: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
         domain = _domain(frame)[:, None] == np.array(self.domains)
@@ -138,7 +144,7 @@ class Judge:
         by_domain = (domain[:, :, None] * scores[:, None]).reshape(len(frame), -1)
         known = [scores, by_domain, domain, source]
         if self.by_length:
-            length = np.log(frame["text"].str.len().clip(20, 2_000) / 150).to_numpy()[:, None]
+            length = np.log(frame["text"].str.len().clip(5, 2_000) / 150).to_numpy()[:, None]
             known += [length, length * scores]
         return np.concatenate(known, axis=1, dtype=float)
 
