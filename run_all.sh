@@ -411,6 +411,8 @@ test)
         shift
         need_checkers
     fi
+    # Each file's tests stay together, for they share what was costly to start.
+    [ $# -gt 0 ] || set -- --numprocesses 2 --dist loadfile
     given=
     for argument in "$@"; do
         [ ! -e "${argument%%::*}" ] || given=yes

@@ -137,6 +137,7 @@ PROBE = """
       next += pause();
       setTimeout(type, next - Date.now());
     };
+    if (seed) next += pause(); // strangers do not begin at the same moment either
     setTimeout(type, next - Date.now());
   };
 })();

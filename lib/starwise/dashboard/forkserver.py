@@ -26,6 +26,7 @@ PREPARED = (
     "anywidget",
     "starwise.dashboard.view",
     "starwise.dashboard.brands",
+    "encodings.idna",  # at the first connection
 )
 
 
