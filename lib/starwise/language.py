@@ -7,7 +7,10 @@ py3langid does the reading, offline, in about 0.2 ms a text; its model takes 2 s
 first text comes, and about 100 MB of memory.
 """
 
+import tempfile
 from functools import cache
+
+from starwise.errors import StarwiseError
 
 ENOUGH_CHARACTERS = 200  # what comes later in a text hardly changes the answer
 SURE = 0.5  # how likely a language must be, 0 to 1; below stands what a few words leave open
@@ -29,9 +32,18 @@ def language(text: str) -> str:
 
 @cache
 def identifier():
-    """Return py3langid's model, to be asked with `classify(text)`: a code and its probability."""
+    """Return py3langid's model, to be asked with `classify(text)`: a code and its probability.
+
+    Raises StarwiseError where the temporary folder has no room for the model, which it unpacks.
+    """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # loads numpy's linear algebra
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    try:
+        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    except OSError as error:
+        raise StarwiseError(
+            "The languages of the reviews cannot be told: the temporary folder "
+            f"{tempfile.gettempdir()} cannot be written: {error.strerror}."
+        ) from error
     identifier.set_languages(LANGUAGES)
     return identifier

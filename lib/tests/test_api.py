@@ -97,7 +97,7 @@ def test_an_empty_text_is_neither_scored_nor_stored(client, store, words):
         json.dumps(review(rating=True)).encode(),
         json.dumps(review(rating=4.5)).encode(),
         json.dumps(review(id="not a uuid")).encode(),
-        json.dumps(review(brand="")).encode(),
+        json.dumps(review(id=str(uuid.UUID(int=7)), brand="")).encode(),
         json.dumps(review(brand="b" * 201)).encode(),
         json.dumps(review(review="x" * (REVIEW_LIMIT + 1))).encode(),
         json.dumps(review(review="a\x00b")).encode(),

@@ -127,7 +127,9 @@ def test_c6_a_budget_ends_the_search_between_pages_and_a_larger_one_goes_on(name
     read = [one for one in told["lists"] if one["whole"]]
     left = [one for one in told["lists"] if not one["whole"]]
     assert left and all(name in one["why"] and not one["pages"] for one in left)
-    assert read and all(one["companies"] and not one["why"] for one in read)
+    # Pages and megabytes suffice for a list; how much a second suffices for is the machine's.
+    assert read or name == "max_minutes"
+    assert all(one["companies"] and not one["why"] for one in read)
     assert name in told["ended_early"]
     found = find_companies(guest, lists, **search)
     assert found.kept_pages == len(read) and not found.ended and not journal.exists()

@@ -218,6 +218,9 @@ from pathlib import Path
 import pandas
 from starwise.collect.guest import Guest
 from starwise.collect.reviews import collect_reviews
+from starwise.language import identifier
+
+identifier()  # which lies in the temporary folder for a moment
 
 def fill(line=""):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -247,6 +250,19 @@ def test_c12_a_full_disk_is_a_clear_error_and_the_former_file_stays(site, tmp_pa
     # With room again, the next run is whole.
     crawl(site, path)
     assert in_file(path) == in_world()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are Unix's")
+def test_c12_no_room_in_the_temporary_folder_is_said_in_a_sentence():
+    full = """
+import resource
+from starwise.language import language
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+language("Livraison rapide")
+"""
+    _, complaint = start(full).communicate(timeout=120)
+    assert "StarwiseError: The languages of the reviews cannot be told" in complaint
+    assert complaint.strip().endswith("cannot be written: File too large.")
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def is_open(driver: WebDriver) -> None:
     until(lambda: driver.find_elements(By.CSS_SELECTOR, ready))
 
 
-def until(holds: Callable[[], object], seconds: float = 30) -> object:
+def until(holds: Callable[[], object], seconds: float = 60) -> object:
     """Wait until something holds, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
