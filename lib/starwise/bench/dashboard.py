@@ -39,6 +39,7 @@ from starwise.serving import listening_socket
 
 TITLE = "one visitor and ten in Chromium, plain Voila with torch in each kernel -> ours"
 VISITORS = 10
+PATIENCE = 120  # seconds for a page to get ready
 LETTER = 137  # ms between two letters in the mean: 88 words a minute, and no multiple of a frame
 OWN_RHYTHM, IN_STEP = WAYS = ("each in a rhythm of their own", "in step")  # of ten visitors
 REVIEW = "The lamp is lovely and the people were kind, but it came three weeks late and broken. "
@@ -277,8 +278,9 @@ def _open(driver: WebDriver, url: str, count: int, pause: float = 0.3, keep: boo
 
 
 def _ready(driver: WebDriver, handle: str) -> float:
+    driver.set_script_timeout(PATIENCE)  # a page that waits for its server does not answer
     driver.switch_to.window(handle)
-    return _until(lambda: driver.execute_script("return window.benchReady"), 120)
+    return _until(lambda: driver.execute_script("return window.benchReady"), PATIENCE)
 
 
 def _ten_typing(driver: WebDriver, letters: int, way: str) -> tuple[float, float]:

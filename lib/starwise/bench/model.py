@@ -77,7 +77,8 @@ def _reading(reviews: Path) -> Iterator[Measure]:
         yield Measure(f"seed_test, ECE of the first {part:.0%}", "", f"{ece:.3f}", "", goal)
     goals = dict(zip(("1.5", "3", "8", "0.5"), measure.points_lost(predict, seed), strict=True))
     for goal, (name, lost) in goals.items():
-        yield Measure(f"seed_test, points lost to {name}", "", f"{lost:.1f}", "", f"at most {goal}")
+        points = f"{round(lost, 1) + 0:.1f}"  # none is 0.0, and not -0.0
+        yield Measure(f"seed_test, points lost to {name}", "", points, "", f"at most {goal}")
     typed = seed["text"][seed["text"].str.len() < 400].head(150).tolist()
     jumps = measure.jumps(predict, typed)
     name = "jumps between bad and good while typed, per review (150 reviews)"
