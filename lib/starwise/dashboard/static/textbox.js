@@ -34,6 +34,7 @@ function makeTextBox(limit, written) {
   area.maxLength = 2 * limit;
   el.append(area, counter);
 
+  const grows = CSS.supports("field-sizing", "content"); // by itself: see the stylesheet
   const text = () => (area.value.length > limit ? cut(area.value, limit + 1) : area.value);
   const number = (value) => value.toLocaleString("en");
   const measure = () => {
@@ -50,6 +51,7 @@ function makeTextBox(limit, written) {
       area.setAttribute("aria-invalid", String(over));
       counter.textContent = counted;
     }
+    if (grows) return;
     // Measured again only where the text may need another line: it makes the browser lay out.
     if (area.scrollHeight > area.clientHeight || area.value.length < el.measured) {
       area.style.height = "auto";
