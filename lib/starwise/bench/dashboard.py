@@ -287,7 +287,7 @@ def _open(driver: WebDriver, url: str, count: int, pause: float = 0.3, keep: boo
 
 
 def _ready(driver: WebDriver, handle: str) -> float:
-    driver.set_script_timeout(PATIENCE)  # a page that waits for its server does not answer
+    driver.set_page_load_timeout(PATIENCE)  # a page that waits for its server does not answer
     driver.switch_to.window(handle)
     return _until(lambda: driver.execute_script("return window.benchReady"), PATIENCE)
 
