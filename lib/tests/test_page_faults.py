@@ -62,6 +62,35 @@ def test_a_database_that_dies_before_a_submit_loses_nothing_and_saves_once(serve
     assert (row.brand, row.rating) == (about, 2)
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 660), (390, 560)])
+def test_what_went_wrong_is_said_in_sight_and_never_over_submit(served, page, width, height):
+    resize(page, width, height=height)
+    write(page, "The window is low, and the database is away.")
+    served.kill_postgres()
+    try:
+        submit(page)
+        until(lambda: notice(page).startswith("Not saved."))
+        for place in ("0", "document.body.scrollHeight"):
+            page.execute_script(f"scrollTo(0, {place})")
+            top, bottom, end = where(page, ".sw-notice")
+            assert 0 < top < bottom <= end
+            above, below, _ = where(page, ".sw-actions")
+            assert 0 < above < below <= top, "the button to try again with stands above it"
+    finally:
+        served.start_postgres()
+    button(page, "Submit").click()
+    until(lambda: notice(page).startswith("Saved."))
+
+
+def where(page, selector: str) -> list[float]:
+    """Return upper and lower edge of an element in the window, and the window's height."""
+    return page.execute_script(
+        "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+        "return [box.top, box.bottom, innerHeight]",
+        selector,
+    )
+
+
 @pytest.mark.parametrize("later", [0.0, 0.02, 0.1], ids="{} s".format)
 def test_saved_is_never_said_of_a_row_that_is_not_there(served, page, later):
     words = f"The database is killed {later} s after the click."
@@ -144,11 +173,8 @@ def test_a_killed_kernel_is_said_and_the_draft_comes_back_with_the_reload(served
     resize(page, 360)
     page.execute_script("scrollTo(0, 0)")
     until(lambda: "disconnected" in notice(page))
-    place = page.execute_script(
-        "const box = document.querySelector('.sw-notice').getBoundingClientRect();"
-        "return [box.top, box.bottom, innerHeight]"
-    )
-    assert 0 < place[0] < place[1] <= place[2], "in sight, also at the top of a phone's page"
+    top, bottom, end = where(page, ".sw-notice")
+    assert 0 < top < bottom <= end, "in sight, also at the top of a phone's page"
     assert box(page).get_attribute("value") == words and not button(page, "Submit").is_enabled()
     button(page, "Reload the page").click()
     until(lambda: not page.find_elements(By.CSS_SELECTOR, ".sw-notice.sw-failed"))

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from visitors import button, dashboard, is_open, notice, score, shown, stars, tab, until
+from visitors import button, dashboard, is_open, notice, resize, score, shown, stars, tab, until
 
 from starwise.dashboard.brands import practice_brands
 from starwise.postgres import EmbeddedPostgres
@@ -116,7 +116,7 @@ def test_only_the_dashboard_is_on_the_page_and_nothing_comes_from_elsewhere(serv
     errors = [line for line in page.get_log("browser") if line["level"] == "SEVERE"]
     assert errors == []
     for width in (320, 1280):
-        page.set_window_size(width, 800)
+        resize(page, width)
         assert page.execute_script("return document.body.scrollWidth <= window.innerWidth")
 
 

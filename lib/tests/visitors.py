@@ -217,11 +217,11 @@ def brand(driver: WebDriver) -> str:
     return re.fullmatch(r"What do you think of (.+)\?", shown(driver, "h1"))[1]
 
 
-def resize(page, width: int, scheme: str = "light") -> None:
-    """Give the open page a width in pixels and a colour scheme."""
+def resize(page, width: int, scheme: str = "light", height: int = 900) -> None:
+    """Give the open page a size in pixels and a colour scheme."""
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
     )
     features = [
         {"name": "prefers-color-scheme", "value": scheme},

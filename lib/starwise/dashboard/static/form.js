@@ -128,8 +128,10 @@ function render({ model, el }) {
   result.append(gauge.el, stars.el);
   const actions = element("div", "sw-actions");
   actions.append(submit, another);
+  const foot = element("div", "sw-foot");
+  foot.append(actions, notice.el);
   el.classList.add("starwise");
-  el.append(brand.el, writing, result, actions, notice.el, promise, recent.el);
+  el.append(brand.el, writing, result, foot, promise, recent.el);
 
   let phase = model.get("phase");
   const drawBrand = whenNew(brand.draw);
