@@ -6,10 +6,10 @@ answered; a score is *repainted* when the frame that shows it has been drawn. Wh
 takes for ten pages is told by a third page: ours, with made-up scores from a timer in the page.
 
 Ten visitors type in two ways. *Each in a rhythm of their own*, pauses between letters of half to
-one and a half of the mean, as strangers do; first as soon as ten pages that were opened at the same
-moment are ready, of which nobody has written a letter yet, then again. *In
-step*: all ten at the same instant, again and again, so that nine letters stand in each one's way;
-nobody does that, and it is the worst there is.
+one and a half of the mean, as strangers do; first as soon as ten pages that were opened at the
+same moment are ready, of which nobody has written a letter yet, then again. *In step*: all ten at
+the same instant, again and again, so that nine letters stand in each one's way; nobody does that,
+and it is the worst there is.
 (Typists that each keep the same pace and begin when they are told to, a few ms apart, are neither:
 how near to each other they happen to begin then decides the result.)
 """
@@ -271,7 +271,7 @@ def _open(driver: WebDriver, url: str, count: int, pause: float = 0.3, keep: boo
         driver.execute_cdp_cmd("Page.enable", {})
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": PROBE})
     new = [handle for handle in driver.window_handles if handle not in before]
-    _wait_for_rest(driver)
+    _wait_for_rest()
     start = int(1000 * (time.time() + pause + 0.1 * count))
     for handle in new:
         driver.switch_to.window(handle)
@@ -283,7 +283,7 @@ def _open(driver: WebDriver, url: str, count: int, pause: float = 0.3, keep: boo
     return (max(_ready(driver, handle) for handle in new) - start) / 1000
 
 
-def _wait_for_rest(driver: WebDriver) -> None:
+def _wait_for_rest() -> None:
     """Wait until the browser has made its windows.
 
     Chromium goes on for half a second of processor a window (its address bar is a page, too), which
@@ -292,20 +292,21 @@ def _wait_for_rest(driver: WebDriver) -> None:
     rest = 0.05  # of a processor
 
     def rests() -> bool:
-        before = _spent(driver)
+        before = _browsers_seconds()
         time.sleep(0.5)
-        return _spent(driver) - before < 0.5 * rest
+        return _browsers_seconds() - before < 0.5 * rest
 
     _until(rests, PATIENCE)
 
 
-def _spent(driver: WebDriver) -> float:
-    """Return the seconds of processor of a driver's browser so far."""
+def _browsers_seconds() -> float:
+    """Return the seconds of processor that our browsers have had so far."""
     spent = 0.0
-    for process in psutil.Process(driver.service.process.pid).children(recursive=True):
+    for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it has ended meanwhile
-            times = process.cpu_times()
-            spent += times.user + times.system
+            if "chrom" in process.name().lower():
+                times = process.cpu_times()
+                spent += times.user + times.system
     return spent
 
 
