@@ -43,6 +43,15 @@ def reviews_of(served, words: str) -> list:
     return [row for row in served.rows() if row.review == words]
 
 
+def where(page, selector: str) -> list[float]:
+    """Return upper and lower edge of an element in the window, and the window's height."""
+    return page.execute_script(
+        "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+        "return [box.top, box.bottom, innerHeight]",
+        selector,
+    )
+
+
 def test_a_database_that_dies_before_a_submit_loses_nothing_and_saves_once(served, page):
     words = "Kind people, though the database was away."
     write(page, words)
@@ -76,19 +85,14 @@ def test_what_went_wrong_is_said_in_sight_and_never_over_submit(served, page, wi
             assert 0 < top < bottom <= end
             above, below, _ = where(page, ".sw-actions")
             assert 0 < above < below <= top, "the button to try again with stands above it"
+        page.execute_script("scrollTo(0, 0)")
+        for reached in ("textarea", "[role=radio][tabindex='0']"):
+            page.execute_script(f'document.querySelector("{reached}").focus()')
+            assert where(page, reached)[1] <= where(page, ".sw-foot")[0], "nor over what has focus"
     finally:
         served.start_postgres()
     button(page, "Submit").click()
     until(lambda: notice(page).startswith("Saved."))
-
-
-def where(page, selector: str) -> list[float]:
-    """Return upper and lower edge of an element in the window, and the window's height."""
-    return page.execute_script(
-        "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
-        "return [box.top, box.bottom, innerHeight]",
-        selector,
-    )
 
 
 @pytest.mark.parametrize("later", [0.0, 0.02, 0.1], ids="{} s".format)
