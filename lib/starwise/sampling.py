@@ -1,12 +1,27 @@
 """What the network sees and in which order: balanced draws, batches of like length, small noise.
 
+for rows, ids, seed in Batches(training, network, settings, team, device).loader(start=0): ...
 batches = epoch_batches(lengths, labels, reviews=12_000, batch_size=32, rng=rng)
 text = disturb("Great service!", rng)      # now and then a typo, a cut end, lower case
 """
 
+import dataclasses
+import os
 import string
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from starwise.classes import class_numbers
+from starwise.text import pad
+from starwise.together import Team
+
+if TYPE_CHECKING:
+    from starwise.train import Settings
 
 # Neighbours on a QWERTY keyboard: a slip of the finger lands on one of these.
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -15,6 +30,105 @@ _NEIGHBOURS = {
     for row in _ROWS
     for place, letter in enumerate(row)
 }
+
+
+WORKERS = 12  # processes that make batches for a GPU, at most
+# Characters by which the batches of a GPU grow longer: of each length that it has not met, it first
+# searches the best way, which takes longer than the step.
+GPU_STEP = 16
+
+
+class Batches(Dataset):
+    """What each step of a training reads, found from the step's number alone.
+
+    A resumed training reads the same, and so do several processes, each its part.
+
+        batches[step]    # rows (batch,), ids (part of the batch, length) uint8, a seed for dropout
+    """
+
+    def __init__(
+        self,
+        training: pd.DataFrame,
+        network: nn.Module,
+        settings: "Settings",
+        team: Team,
+        device: torch.device,
+    ):
+        encoder = network.config.encoder
+        longest = min(settings.longest, encoder.max_length)
+        self.encoder = dataclasses.replace(encoder, max_length=longest)
+        self.shortest = longest if network.fixed_length else 1
+        self.texts = training["text"].tolist()
+        self.labels = class_numbers(training["label"])
+        self.draws = training["draws"].to_numpy() if "draws" in training else None
+        self.lengths = training["text"].str.len().to_numpy().clip(1, longest)
+        self.settings, self.team = settings, team
+        self.for_gpu = device.type == "cuda"
+        self.orders: dict[int, list[np.ndarray]] = {}  # the batches of the last epoch asked for
+        # The noise of an epoch does not change how many batches it has.
+        self.per_epoch = len(self._order(0))
+
+    def __len__(self) -> int:
+        return self.settings.epochs * self.per_epoch
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, Tensor, int]:
+        epoch, number = divmod(step, self.per_epoch)
+        rng = np.random.default_rng([self.settings.seed, epoch, number])
+        rows = self._order(epoch)[number]
+        texts = [self.texts[row] for row in rows]
+        if self.settings.disturb:
+            texts = [disturb(text, rng, self.settings.cut) for text in texts]
+        ids = [self.encoder.ids(text) for text in texts]
+        # Every process pads to the longest of the whole batch: the batch norms count padding.
+        longest = max(self.shortest, *map(len, ids))
+        if self.for_gpu and self.shortest == 1:
+            longest = -(-longest // GPU_STEP) * GPU_STEP
+        mine = self.team.part(np.arange(len(rows)))
+        return rows, torch.from_numpy(pad(ids, longest)[mine]), int(rng.integers(2**31))
+
+    def loader(self, start: int) -> DataLoader:
+        """Return the batches from a step on, made in time by as many processes as it takes.
+
+        Who makes a batch does not change it.
+        """
+        workers = _workers(self.for_gpu)
+        return DataLoader(
+            self,
+            batch_size=None,
+            sampler=range(start, len(self)),
+            num_workers=workers,
+            prefetch_factor=8 if workers else None,
+            collate_fn=_as_it_is,
+            pin_memory=self.for_gpu,
+        )
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        settings = self.settings
+        if epoch not in self.orders:
+            rng = np.random.default_rng([settings.seed, epoch])
+            size = settings.batch_size
+            if self.draws is not None:
+                order = drawn_batches(self.lengths, self.draws, size, rng)
+            else:
+                order = epoch_batches(
+                    self.lengths,
+                    self.labels,
+                    settings.reviews_per_epoch,
+                    size,
+                    rng,
+                    equal=settings.balance == "draws",
+                )
+            self.orders = {epoch: order}
+        return self.orders[epoch]
+
+
+def _workers(for_gpu: bool) -> int:
+    """Return how many processes make batches: a GPU reads them faster than one makes them."""
+    return min(WORKERS, (os.cpu_count() or 1) - 1) if for_gpu else 0
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def epoch_batches(

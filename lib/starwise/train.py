@@ -13,12 +13,13 @@ was never stopped. Started by torchrun, several processes train one network (sta
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,11 +37,12 @@ from starwise.classes import CLASSES, balancing_weights, class_numbers
 from starwise.errors import StarwiseError
 from starwise.objectives import LOSSES, Objective, class_weights
 from starwise.predict import calibrate, predict_logits
-from starwise.sampling import disturb, drawn_batches, epoch_batches
+from starwise.sampling import Batches
 from starwise.schedules import SCHEDULES
 from starwise.together import Team, joined
 
 CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT_FORMAT = 2  # raised when what a checkpoint holds changes: a former one is not read
 CHECKPOINT_SECONDS = 10.0  # at most so much work is lost to a kill
 REPORT_SECONDS = 2.0
 
@@ -199,19 +201,16 @@ class _Run:
         self.average = AveragedModel(
             self.network, multi_avg_fn=_averaging(settings.averaging), use_buffers=True
         )
-        self.encoder = self.network.config.encoder
-        self.texts = training["text"].tolist()
-        self.labels = class_numbers(training["label"])
+        self.batches = Batches(training, self.network, settings, team, device)
+        self.labels = torch.from_numpy(self.batches.labels)
         soft = set(CLASSES) <= set(training)
-        self.targets = training[list(CLASSES)].to_numpy() if soft else np.eye(3)[self.labels]
-        self.targets = torch.from_numpy(self.targets.astype(np.float32))
-        self.draws = training["draws"].to_numpy() if "draws" in training else None
-        self.longest = min(settings.longest, self.encoder.max_length)
-        self.reading = dataclasses.replace(self.encoder, max_length=self.longest)
-        self.lengths = training["text"].str.len().to_numpy().clip(1, self.longest)
+        targets = training[list(CLASSES)].to_numpy() if soft else np.eye(3)[self.labels]
+        self.targets = torch.from_numpy(targets.astype(np.float32))
         self.validation_texts = validation["text"].tolist()
         self.validation_labels = class_numbers(validation["label"])
-        weights = torch.tensor(class_weights(self.labels), dtype=torch.float32, device=device)
+        weights = torch.tensor(
+            class_weights(self.batches.labels), dtype=torch.float32, device=device
+        )
         self.objective = Objective(
             settings.loss,
             settings.label_smoothing,
@@ -219,19 +218,22 @@ class _Run:
             weights if settings.balance == "weights" else None,
         )
         self.optimizer = _optimizer(self.network, settings)
-        # The noise of an epoch does not change how many batches it has.
-        self.batches_per_epoch = len(self._order(0))
-        self.steps = settings.epochs * self.batches_per_epoch
+        self.steps = len(self.batches)
         self.history: list[dict] = []
         self.step = 0  # batches trained on so far, over all epochs
-        self.sums = {"loss": 0.0, "right": 0, "seen": 0}  # of the epoch under way
+        # Of the epoch under way: loss and right answers, summed where they are found, since a GPU
+        # that is asked for a number has first to end what it does.
+        self.told = torch.zeros(2, dtype=torch.float64, device=device)
+        self.seen = 0
         self.seconds = 0.0
         self.best: dict[str, Tensor] = {}
         self.best_loss = float("inf")
         # Settings and data in one digest: a checkpoint of other work is not continued.
-        told = json.dumps(dataclasses.asdict(settings), sort_keys=True).encode()
+        told = json.dumps(
+            [CHECKPOINT_FORMAT, dataclasses.asdict(settings)], sort_keys=True
+        ).encode()
         told += self.targets.numpy().tobytes() + (
-            b"" if self.draws is None else self.draws.tobytes()
+            b"" if self.batches.draws is None else self.batches.draws.tobytes()
         )
         rows = pd.util.hash_pandas_object(training[["text", "label"]], index=False).to_numpy()
         others = pd.util.hash_pandas_object(validation[["text", "label"]], index=False).to_numpy()
@@ -246,8 +248,9 @@ class _Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.team.wait()
         with self._log() as log:
+            batches = iter(self.batches.loader(self.step))
             while self.step < self.steps and not self._stale():
-                self._epoch(log)
+                self._epoch(batches, log)
                 on_epoch(self.history)
         if self._stale():
             self.report(
@@ -270,83 +273,66 @@ class _Run:
         losses = [row["validation_loss"] for row in self.history]
         return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= self.settings.patience
 
-    def _epoch(self, log) -> None:
-        epoch, done = divmod(self.step, self.batches_per_epoch)
-        order = self._order(epoch)  # a resumed run draws the same
+    def _epoch(self, batches: Iterator, log) -> None:
+        epoch, done = divmod(self.step, self.batches.per_epoch)
         self.network.train()
         started = reported = saved = time.monotonic()
-        before, seen_before = self.seconds, self.sums["seen"]
-        for number, rows in enumerate(order[done:], start=done):
-            rng = np.random.default_rng([self.settings.seed, epoch, number])
-            loss, right = self._train_batch(rows, rng)
+        before, seen_before = self.seconds, self.seen
+        for rows, ids, seed in itertools.islice(batches, self.batches.per_epoch - done):
+            told = self._train_batch(rows, ids, seed)
             self.step += 1
-            self.sums["loss"] += loss * len(rows)
-            self.sums["right"] += right
-            self.sums["seen"] += len(rows)
+            self.told += told
+            self.seen += len(rows)
             now = time.monotonic()
             self.seconds = before + now - started
             if self.step % 20 == 0:
+                loss, right = (told / len(rows)).tolist()
                 log.add_scalar("train/loss", loss, self.step)
-                log.add_scalar("train/accuracy", right / len(rows), self.step)
+                log.add_scalar("train/accuracy", right, self.step)
             if now - reported >= REPORT_SECONDS:
                 reported = now
-                speed = (self.sums["seen"] - seen_before) / (now - started)
+                speed = (self.seen - seen_before) / (now - started)
                 self.report(f"{self._progress()}   {speed:,.0f} reviews/s")
             if now - saved >= CHECKPOINT_SECONDS and self.team.first:
                 saved = now
                 self._checkpoint()
         self._close_epoch(epoch, log)
 
-    def _order(self, epoch: int) -> list[np.ndarray]:
-        """Return the batches of an epoch; a resumed run draws the same ones."""
+    def _train_batch(self, rows: np.ndarray, ids: Tensor, seed: int) -> Tensor:
+        """Take a step; return the loss, summed over the rows, and how many were right."""
         settings = self.settings
-        rng = np.random.default_rng([settings.seed, epoch])
-        if self.draws is not None:
-            return drawn_batches(self.lengths, self.draws, settings.batch_size, rng)
-        return epoch_batches(
-            self.lengths,
-            self.labels,
-            settings.reviews_per_epoch,
-            settings.batch_size,
-            rng,
-            equal=settings.balance == "draws",
-        )
-
-    def _train_batch(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
-        settings = self.settings
-        texts = [self.texts[row] for row in rows]
-        if settings.disturb:
-            texts = [disturb(text, rng, settings.cut) for text in texts]
-        # Every process pads to the longest of the whole batch: the batch norms count padding.
-        ids = torch.from_numpy(self.reading.batch(texts, self.network.fixed_length))
-        ids = ids[self.team.part(np.arange(len(rows)))].to(self.device)
-        mine = self.team.part(rows)
+        mine = torch.from_numpy(self.team.part(rows))
         targets = self.targets[mine].to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * SCHEDULES[settings.schedule](
                 self.step / self.steps
             )
         # What dropout hides depends on the batch and the process, so a resumed run hides the same.
-        torch.manual_seed(int(rng.integers(2**31)) + self.team.number)
+        torch.manual_seed(seed + self.team.number)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.short):
-            logits = self.network(ids)
+            logits = self.network(ids.to(self.device, non_blocking=True))
         loss = self.objective(logits.float(), targets)
         self.optimizer.zero_grad()
         loss.backward()
-        right = (logits.argmax(1) == torch.from_numpy(self.labels[mine]).to(self.device)).sum()
+        right = (logits.argmax(1) == self.labels[mine].to(self.device)).sum()
         told = torch.stack([loss.detach() * len(mine), right.float()])
-        total, right = self.team.add_up(self.network, len(mine), len(rows), told)
+        told = self.team.add_up(self.network, len(mine), len(rows), told)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.average.update_parameters(self.network)
-        return total.item() / len(rows), round(right.item())
+        return told
+
+    def _means(self) -> tuple[float, float]:
+        """Return the loss and the accuracy of the epoch under way."""
+        loss, right = (self.told / self.seen).tolist()
+        return loss, right
 
     def _progress(self) -> str:
-        epoch = min(self.step - 1, self.steps - 1) // self.batches_per_epoch + 1
-        seen = self.sums["seen"]
+        epoch = min(self.step - 1, self.steps - 1) // self.batches.per_epoch + 1
+        loss, right = self._means()
         return (
-            f"epoch {epoch} of {self.settings.epochs}   {seen:>7,} reviews   "
-            f"loss {self.sums['loss'] / seen:.3f}   accuracy {self.sums['right'] / seen:.3f}"
+            f"epoch {epoch} of {self.settings.epochs}   {self.seen:>7,} reviews   "
+            f"loss {loss:.3f}   accuracy {right:.3f}"
         )
 
     def _close_epoch(self, epoch: int, log) -> None:
@@ -360,18 +346,20 @@ class _Run:
         right = logits.argmax(1) == self.validation_labels
         line = self._progress()
         self.seconds += time.monotonic() - started
+        loss, accuracy = self._means()
         row = {
             "epoch": epoch + 1,
-            "reviews": (epoch + 1) * self.sums["seen"],
-            "loss": self.sums["loss"] / self.sums["seen"],
-            "accuracy": self.sums["right"] / self.sums["seen"],
+            "reviews": (epoch + 1) * self.seen,
+            "loss": loss,
+            "accuracy": accuracy,
             "validation_loss": float((losses * weights).sum()),
             "validation_accuracy": float((right * weights).sum()),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "seconds": round(self.seconds, 2),
         }
         self.history.append(row)
-        self.sums = {"loss": 0.0, "right": 0, "seen": 0}
+        self.told.zero_()
+        self.seen = 0
         log.add_scalar("validation/loss", row["validation_loss"], self.step)
         log.add_scalar("validation/accuracy", row["validation_accuracy"], self.step)
         self.report(
@@ -398,7 +386,7 @@ class _Run:
                 "settings": dataclasses.asdict(self.settings),
                 "history": self.history,
                 "data": {
-                    "training": len(self.texts),
+                    "training": len(self.labels),
                     "validation": len(self.validation_texts),
                     "digest": self.data_digest,
                 },
@@ -422,7 +410,8 @@ class _Run:
         told = {
             "digest": self.digest,
             "step": self.step,
-            "sums": self.sums,
+            "told": self.told.tolist(),
+            "seen": self.seen,
             "seconds": self.seconds,
             "best_loss": self.best_loss,
             "history": self.history,
@@ -448,7 +437,8 @@ class _Run:
         numbers = range(sum(len(group["params"]) for group in groups))
         state = {n: tensors[f"optimizer.{n}"] for n in numbers if f"optimizer.{n}" in tensors}
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.step, self.sums, self.seconds = told["step"], told["sums"], told["seconds"]
+        self.step, self.seen, self.seconds = told["step"], told["seen"], told["seconds"]
+        self.told = self.told.new_tensor(told["told"])
         self.best_loss, self.history = told["best_loss"], told["history"]
         self.report(f"going on from the checkpoint after {self.step:,} of {self.steps:,} batches")
         return True
@@ -459,7 +449,7 @@ def _averaging(kept: float) -> Callable:
 
     @torch.no_grad()
     def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
-        share = min(kept, (1 + int(steps)) / (10 + int(steps)))
+        share = ((1 + steps) / (10 + steps)).clamp(max=kept)  # stays where it is: on the GPU
         for old, new in zip(averaged, current, strict=True):
             if old.is_floating_point():
                 old.lerp_(new, 1 - share)

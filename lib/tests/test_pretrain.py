@@ -201,7 +201,8 @@ def _letters():
 
 
 def test_a_sentence_teacher_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(sentences, "KEEP_EVERY", 4)
+    monkeypatch.setattr(sentences, "KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(sentences, "REPORT_EVERY", 4)
     rows = tiny_reviews(400, seed=1)
     texts, targets = rows["text"].tolist(), class_numbers(rows["label"])
     whole, stopped = _letters(), _letters()
@@ -211,7 +212,7 @@ def test_a_sentence_teacher_that_was_stopped_goes_on_where_it_was(tmp_path, monk
         pass
 
     def stop(line):
-        if "8 of" in line:  # batch 4 is kept, batch 8 not yet
+        if "8 of" in line:  # batch 7 is kept, batch 8 not yet
             raise StoppedError
 
     kept = tmp_path / "sentences.safetensors"
@@ -224,7 +225,7 @@ def test_a_sentence_teacher_that_was_stopped_goes_on_where_it_was(tmp_path, monk
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
-LITTLE = Effort(reviews=200, epochs=2, pieces=300, frozen=2, batch=16)
+LITTLE = Effort(reviews=200, epochs=2, pieces=300, frozen=2, batch=16, rate=1e-4)
 
 
 def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from reviews import tiny_reviews
 
-from starwise import checkpoint, model
+from starwise import checkpoint, model, sampling
 from starwise import train as train_module
 from starwise.objectives import Objective, class_weights
 from starwise.predict import fit_calibration, predict_logits, softmax
@@ -298,6 +298,17 @@ def test_a_gpu_out_of_memory_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):
     history = train(*rows, quick, tmp_path / "run", report=lines.append)
     assert "the CPU goes on" in lines[0]
     assert len(history) == 1 and calls[-1].device.type == "cpu"
+
+
+def test_batches_made_by_other_processes_are_the_same(uninterrupted, rows, tmp_path, monkeypatch):
+    """As for a GPU, though there is none here."""
+    monkeypatch.setattr(sampling, "_workers", lambda for_gpu: 2)
+    assert train(*rows, SMALL, tmp_path / "run")[-1]["loss"] == uninterrupted[1][-1]["loss"]
+    weights = [
+        dict(model.load(at)[0].named_parameters()) for at in (uninterrupted[0], tmp_path / "run")
+    ]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=0)
 
 
 def test_a_gpu_too_small_for_the_network_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):

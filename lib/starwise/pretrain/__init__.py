@@ -32,10 +32,10 @@ from starwise.paths import whole_file
 from starwise.predict import calibrate, predict_logits
 from starwise.pretrain import measure
 from starwise.pretrain.reviews import DECIDER, draws, held_out, read_reviews
-from starwise.pretrain.teachers import TEACHERS, lessons
+from starwise.pretrain.teachers import EFFORTS, TEACHERS, Effort, lessons
 from starwise.score import Scorer
 from starwise.together import joined
-from starwise.train import Settings, train
+from starwise.train import Settings, device_of_choice, train
 
 ROUND = 100_000  # reviews between two looks at the validation rows
 TARGETS = "targets.npy"  # in the folder of work: what the network is to answer, (rows, 3)
@@ -54,10 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--round", type=int, default=ROUND, help="reviews in a round")
     parser.add_argument(
+        "--batch", type=int, default=0, help="reviews in a step (default 64; on a GPU 256)"
+    )
+    parser.add_argument(
         "--teacher",
         choices=TEACHERS,
         default=TEACHERS[0],
         help="who reads the reviews first (default %(default)s)",
+    )
+    parser.add_argument(
+        "--effort",
+        choices=tuple(EFFORTS),
+        help="how much is asked of the teacher that reads sentences (default: large on a GPU)",
     )
     parser.add_argument(
         "--start-from", default="scratch", help="a model folder to go on from, at half the rate"
@@ -68,12 +76,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if not args.measure:
+        # A GPU takes the same time for a small batch as for a large one.
+        batch = args.batch or (256 if device_of_choice().type == "cuda" else 64)
+        rate = 2e-3 if args.start_from == "scratch" else 1e-3
         settings = Settings(
             epochs=args.rounds,
             reviews_per_epoch=args.round,
-            batch_size=64,
+            batch_size=batch,
             start_from=args.start_from,
-            learning_rate=2e-3 if args.start_from == "scratch" else 1e-3,
+            learning_rate=rate * (batch / 64) ** 0.5,
             weight_decay=0.05,
             label_smoothing=0.0,
             # Who has read pieces knows what a beginning is worth; the stars are those of the whole.
@@ -83,7 +94,8 @@ def main(args: argparse.Namespace) -> int:
             patience=args.rounds,  # the learning rate fades to the end: let it
             seed=args.seed,
         )
-        pretrain(args.reviews, args.output, settings, args.teacher)
+        effort = EFFORTS[args.effort] if args.effort else None
+        pretrain(args.reviews, args.output, settings, args.teacher, effort=effort)
     test = args.reviews / "test.parquet"
     if test.is_file():
         rows = measure.test_rows(args.reviews)
@@ -97,6 +109,7 @@ def pretrain(
     settings: Settings,
     teacher: str = TEACHERS[0],
     report: Callable[[str], None] = lambda line: print(line, flush=True),
+    effort: Effort | None = None,
 ) -> None:
     """Write a model folder trained on the reviews of a folder.
 
@@ -107,7 +120,7 @@ def pretrain(
     held = held_out(frame)
     with joined() as team:
         if team.first:
-            _prepared(frame, held, teacher, work, report)
+            _prepared(frame, held, teacher, work, report, effort)
         team.wait()
         training, validation = _parts(frame, held, settings, work)
         if team.first:
@@ -152,14 +165,14 @@ def adapt(
     train(closer, _deciding(validation), shorter, work / "adapted", report)
 
 
-def _prepared(frame, held, teacher, work, report) -> None:
+def _prepared(frame, held, teacher, work, report, effort) -> None:
     """Ask the teacher, unless a former run has: its answers are kept for the next try."""
     path = work / TARGETS
     work.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
         threads = torch.get_num_threads()
         torch.set_num_threads(os.cpu_count() or 1)  # the others of a team only wait
-        targets, pieces = lessons(frame, held, teacher, work, report)
+        targets, pieces = lessons(frame, held, teacher, work, report, effort)
         torch.set_num_threads(threads)
         if pieces is not None:
             with whole_file(work / PIECES) as temporary:

