@@ -110,6 +110,20 @@ TOUCHED = """
 """
 
 
+def test_the_first_score_is_there_at_once_and_a_later_one_moves_the_bar(form):
+    """Ten frames of a fading button, ten of a bar: ten visitors' second letters waited for them."""
+    moving = "return document.getAnimations().map((one) => one.effect.target.className)"
+    pale = {"rating": 0, "suggested": 0, "chosen": False}
+    news(form, reading=None, ready=False, stars=pale, scored=0)
+    assert form.execute_script(moving) == [] and not button(form, "Submit").is_enabled()
+    suggested = {"rating": 4, "suggested": 4, "chosen": False}
+    good = {"sentiment": 0.8, "label": "good"}
+    news(form, reading=good, ready=True, stars=suggested, scored=1)
+    assert form.execute_script(moving) == [] and button(form, "Submit").is_enabled()
+    news(form, reading={"sentiment": 0.3, "label": "bad"}, scored=2)
+    assert form.execute_script(moving) == ["sw-fill sw-far"]
+
+
 def test_a_letter_that_moves_no_score_changes_nothing_that_a_browser_would_draw(form):
     form.execute_script(TOUCHED)
     news(form, scored=2, reading={"sentiment": 0.301, "label": "bad"})

@@ -313,7 +313,11 @@ def _browsers_seconds() -> float:
 def _ready(driver: WebDriver, handle: str) -> float:
     driver.set_page_load_timeout(PATIENCE)  # a page that waits for its server does not answer
     driver.switch_to.window(handle)
-    return _until(lambda: driver.execute_script("return window.benchReady"), PATIENCE)
+    try:
+        return _until(lambda: driver.execute_script("return window.benchReady"), PATIENCE)
+    except TimeoutError as error:
+        seen = "return [document.visibilityState, document.body.className, document.body.innerText]"
+        raise TimeoutError(f"{error}; it shows {driver.execute_script(seen)}") from None
 
 
 def _ten_typing(driver: WebDriver, letters: int, way: str) -> tuple[float, float]:

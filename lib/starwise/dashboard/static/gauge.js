@@ -25,7 +25,7 @@ function makeGauge() {
   el.append(words, bar, aloud);
 
   let timer = 0;
-  let shown = 0; // points
+  let shown = null; // points, of the score before
   let told = null;
   const draw = (reading, hint) => {
     const points = reading ? Math.round(100 * reading.sentiment) : 0;
@@ -37,9 +37,11 @@ function makeGauge() {
     if (said === told) return; // as every third letter
     told = said;
     el.classList.toggle("sw-empty", !reading);
-    // A movement is seven frames to draw, and most letters move the bar by next to nothing.
-    fill.classList.toggle("sw-far", Math.abs(points - shown) > NEAR);
-    shown = points;
+    // A movement is seven frames to draw, and most letters move the bar by next to nothing. The
+    // first score has nowhere to come from: not from bad, where the bar begins.
+    const far = shown !== null && Math.abs(points - shown) > NEAR;
+    fill.classList.toggle("sw-far", far);
+    shown = reading ? points : null;
     fill.style.transform = `translateX(${points - 100}%)`;
     // Where the mixture of the two nearest of the three colours stands, in percent: in steps too
     // small to be seen, since each new colour is painted.
