@@ -40,7 +40,7 @@ function makeGauge() {
     // A movement is seven frames to draw, and most letters move the bar by next to nothing. The
     // first score has nowhere to come from: not from bad, where the bar begins.
     const far = shown !== null && Math.abs(points - shown) > NEAR;
-    fill.classList.toggle("sw-far", far);
+    fill.classList.toggle("sw-far", far && reading !== null);
     shown = reading ? points : null;
     fill.style.transform = `translateX(${points - 100}%)`;
     // Where the mixture of the two nearest of the three colours stands, in percent: in steps too
