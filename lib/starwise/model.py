@@ -148,7 +148,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second_norm.weight)
 
     def forward(self, signal: Tensor, mask: Tensor | None) -> Tensor:
-        # In place: half the time of a training step goes into writing such signals to memory.
+        # In place: two fifths of a training step go into writing such signals to memory.
         hidden = _masked_(self.first_norm(self.first(signal)), mask).relu_()
         return _masked_(self.second_norm(self.second(hidden)).add_(signal), mask).relu_()
 

@@ -91,7 +91,7 @@ class Batches(Dataset):
 
         Who makes a batch does not change it.
         """
-        workers = _workers(self.for_gpu)
+        workers = _workers(self.for_gpu, self.team.size)
         return DataLoader(
             self,
             batch_size=None,
@@ -122,9 +122,9 @@ class Batches(Dataset):
         return self.orders[epoch]
 
 
-def _workers(for_gpu: bool) -> int:
+def _workers(for_gpu: bool, team: int) -> int:
     """Return how many processes make batches: a GPU reads them faster than one makes them."""
-    return min(WORKERS, (os.cpu_count() or 1) - 1) if for_gpu else 0
+    return max(1, min(WORKERS, (os.cpu_count() or 1) // team - 1)) if for_gpu else 0
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -12,6 +12,7 @@ import torch
 from reviews import tiny_reviews
 
 from starwise import model
+from starwise import pretrain as pretraining
 from starwise.classes import class_numbers
 from starwise.cli import main
 from starwise.errors import StarwiseError
@@ -252,6 +253,20 @@ def test_answers_of_a_sentence_teacher_are_asked_once(folder, tmp_path, monkeypa
     np.testing.assert_array_equal(again, targets)
     pd.testing.assert_frame_equal(same, pieces)
     assert len(told) == once
+
+
+def test_effort_and_steps_can_be_those_of_another_machine(folder, tmp_path, monkeypatch):
+    """So that what a GPU has begun goes on where there is none, and the other way round."""
+    monkeypatch.setattr(sentences.SentenceEncoder, "installed", _letters)
+    monkeypatch.setitem(teachers.EFFORTS, "large", LITTLE)
+    asked = []
+    monkeypatch.setattr(pretraining, "lessons", lambda *a: asked.append(a[-1]) or lessons(*a))
+    told = ["--reviews", str(folder), "--output", str(tmp_path / "made"), "--effort", "large"]
+    assert main(["pretrain", *told, "--batch", "16", "--rounds", "1", "--round", "300"]) == 0
+    assert asked == [LITTLE]
+    _, card = model.load(tmp_path / "made")
+    assert card["teacher"] == "sentences" and card["settings"]["batch_size"] == 16
+    assert card["settings"]["learning_rate"] == pytest.approx(1e-3)  # half of that of 64
 
 
 def test_who_answers_for_a_row_has_not_learned_from_it(folder, tmp_path, monkeypatch):

@@ -302,7 +302,7 @@ def test_a_gpu_out_of_memory_hands_over_to_the_cpu(rows, tmp_path, monkeypatch):
 
 def test_batches_made_by_other_processes_are_the_same(uninterrupted, rows, tmp_path, monkeypatch):
     """As for a GPU, though there is none here."""
-    monkeypatch.setattr(sampling, "_workers", lambda for_gpu: 2)
+    monkeypatch.setattr(sampling, "_workers", lambda *_: 2)
     assert train(*rows, SMALL, tmp_path / "run")[-1]["loss"] == uninterrupted[1][-1]["loss"]
     weights = [
         dict(model.load(at)[0].named_parameters()) for at in (uninterrupted[0], tmp_path / "run")

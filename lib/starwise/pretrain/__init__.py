@@ -9,8 +9,9 @@ FOLDER holds train-*.parquet and test.parquet with the columns source, domain, c
 steps: hold out rows by company; let a teacher say what it makes of each review and of pieces of
 reviews (`teachers`); train the network on its word (starwise.train), then a little longer with more
 reviews of the decider's kind; fit the shift of the logits and the calibration; pack the weights.
-A run that is stopped goes on from where it was when it is started again. torchrun is for several
-GPUs or machines: on the cores of one machine a single process is faster.
+A run that is stopped goes on from where it was when it is started again, on another machine too if
+--effort and --batch there are what a GPU, or none, makes them here. torchrun is for several GPUs or
+machines: on the cores of one machine a single process is faster.
 """
 
 import argparse
