@@ -78,6 +78,47 @@ def test_letters_typed_while_the_page_still_opens_stay(served, window):
         assert box.get_attribute("value") == "Lovely"
 
 
+NEWS_FIRST = """
+  const Real = WebSocket;
+  const piece = (buffer) => { // of the whole state, as a message of its own
+    const view = new DataView(buffer), at = (i) => Number(view.getBigUint64(8 * (i + 1), true));
+    const part = new Uint8Array(buffer, at(4), at(5) - at(4));
+    const content = JSON.parse(new TextDecoder().decode(part));
+    content.data.state = { hint: content.data.state.hint };
+    const told = new TextEncoder().encode(JSON.stringify(content));
+    const made = new Uint8Array(at(4) + told.length);
+    made.set(new Uint8Array(buffer, 0, at(4)));
+    made.set(told, at(4));
+    new DataView(made.buffer).setBigUint64(8 * 6, BigInt(made.length), true);
+    return made.buffer;
+  };
+  window.WebSocket = class extends Real {
+    set onmessage(heard) {
+      super.onmessage = (event) => {
+        const whole = new TextDecoder().decode(event.data).includes('"fixed"');
+        if (!whole || window.newsFirst) return heard(event);
+        window.newsFirst = true;
+        heard({ data: piece(event.data) });
+        setTimeout(() => heard(event), 300);
+      };
+    }
+  };
+"""
+
+
+def test_news_before_the_whole_state_does_not_leave_the_page_waiting(served, window):
+    """One page of four hundred stood still for it: there was nothing yet to draw from."""
+    with tab(window) as driver:
+        before = {"source": NEWS_FIRST}
+        made = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", before)
+        try:
+            driver.get(served.page)
+            until(lambda: driver.find_elements(By.CSS_SELECTOR, ".starwise textarea"))
+            assert driver.execute_script("return window.newsFirst")
+        finally:
+            driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
+
+
 def test_the_keyboard_alone_reaches_everything(served, page):
     before = len(served.rows())
     named = []

@@ -189,7 +189,8 @@ async function main() {
   const ask = () => model.send({ kind: "state" });
   const asking = setInterval(ask, ASK);
   await new Promise((answered) => {
-    model.on("change", answered);
+    // Before the whole state there may come a piece of news, which is not enough to draw from.
+    model.on("change", () => model.get("fixed") && answered());
     ask();
   });
   model.listeners.clear();
