@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from starwise.classes import CLASSES, balancing_weights
-from starwise.text import pad
+from starwise.text import STEP, pad
 
 # How probable both ends are where "average" begins to win, and has won: the mildest of eight pairs
 # with which 350 validation reviews, typed letter by letter, jumped fewer than 0.05 times each. With
@@ -20,7 +20,6 @@ from starwise.text import pad
 UNDECIDED = (0.20, 0.25)
 # Of a text, from its beginning, that a calibration is made for: who types sees all of them scored.
 PARTS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
-STEP = 16  # characters by which batches grow longer: torch keeps a plan for each shape it has met
 LENGTHS = (20, 400)  # characters: a shorter text has the temperature of the first, and so on
 
 
@@ -39,12 +38,9 @@ def predict_logits(network: torch.nn.Module, texts: list[str], batch_size: int =
     order = np.argsort([len(row) for row in rows], kind="stable")
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        width = len(rows[chosen[-1]])
-        if network.fixed_length:
-            width = encoder.max_length
-        elif len(chosen) > 1:
-            width = -(-width // STEP) * STEP
-        ids = torch.from_numpy(pad([rows[row] for row in chosen], max(width, 1)))
+        shortest = encoder.max_length if network.fixed_length else 1
+        step = 1 if network.fixed_length or len(chosen) == 1 else STEP
+        ids = torch.from_numpy(pad([rows[row] for row in chosen], shortest, step))
         logits[chosen] = network(ids.to(device)).float().cpu().numpy()
     return logits
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from starwise.classes import class_numbers
-from starwise.text import pad
+from starwise.text import STEP, pad
 from starwise.together import Team
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ _NEIGHBOURS = {
 
 
 WORKERS = 12  # processes that make batches for a GPU, at most
-# Characters by which the batches of a GPU grow longer: of each length that it has not met, it first
-# searches the best way, which takes longer than the step.
-GPU_STEP = 16
 
 
 class Batches(Dataset):
@@ -64,6 +61,7 @@ class Batches(Dataset):
         self.lengths = training["text"].str.len().to_numpy().clip(1, longest)
         self.settings, self.team = settings, team
         self.for_gpu = device.type == "cuda"
+        self.step = STEP if self.for_gpu and not network.fixed_length else 1
         self.orders: dict[int, list[np.ndarray]] = {}  # the batches of the last epoch asked for
         # The noise of an epoch does not change how many batches it has.
         self.per_epoch = len(self._order(0))
@@ -80,11 +78,9 @@ class Batches(Dataset):
             texts = [disturb(text, rng, self.settings.cut) for text in texts]
         ids = [self.encoder.ids(text) for text in texts]
         # Every process pads to the longest of the whole batch: the batch norms count padding.
-        longest = max(self.shortest, *map(len, ids))
-        if self.for_gpu and self.shortest == 1:
-            longest = -(-longest // GPU_STEP) * GPU_STEP
+        padded = pad(ids, self.shortest, self.step)
         mine = self.team.part(np.arange(len(rows)))
-        return rows, torch.from_numpy(pad(ids, longest)[mine]), int(rng.integers(2**31))
+        return rows, torch.from_numpy(padded[mine]), int(rng.integers(2**31))
 
     def loader(self, start: int) -> DataLoader:
         """Return the batches from a step on, made in time by as many processes as it takes.

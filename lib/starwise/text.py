@@ -24,6 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 
 PAD = 0
+# Characters by which batches had better grow longer: of each length that it has not met before,
+# torch first makes a plan, which on a GPU takes longer than the computing.
+STEP = 16
 
 ARTICLE_SYMBOLS = (
     string.ascii_lowercase + string.digits + "-,;.!?:'\"/\\|_@#$%^&*~`+ =<>()[]{}" + "\n"
@@ -116,9 +119,13 @@ class Encoder:
         return pad([self.ids(text) for text in texts], self.max_length if fixed else 1)
 
 
-def pad(rows: Sequence[np.ndarray], minimum: int = 1) -> np.ndarray:
-    """Return rows of ids as one array, shape (len(rows), longest or minimum), filled with PAD."""
-    out = np.full((len(rows), max([minimum, *map(len, rows)])), PAD, dtype=np.uint8)
+def pad(rows: Sequence[np.ndarray], minimum: int = 1, step: int = 1) -> np.ndarray:
+    """Return rows of ids as one array, shape (len(rows), length), filled with PAD.
+
+    length is that of the longest row, but at least the minimum, and a multiple of step.
+    """
+    length = max([minimum, *map(len, rows)])
+    out = np.full((len(rows), -(-length // step) * step), PAD, dtype=np.uint8)
     for line, row in zip(out, rows, strict=True):
         line[: len(row)] = row
     return out

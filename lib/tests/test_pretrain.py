@@ -69,6 +69,14 @@ def test_a_folder_without_reviews_is_refused_in_a_sentence(tmp_path, capsys):
     assert "train-*.parquet" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--rounds", "--round", "--batch"])
+def test_a_number_that_trains_nothing_is_refused_in_a_sentence(folder, tmp_path, capsys, option):
+    told = ["--reviews", str(folder), "--output", str(tmp_path / "made"), option, "0"]
+    assert main(["pretrain", *told]) == 2
+    assert "at least 1" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_company_and_no_test_text_is_both_trained_on_and_held_out(folder):
     frame = reviews.read_reviews(folder)
     held = reviews.held_out(frame)

@@ -107,7 +107,7 @@ NEWS_FIRST = """
 
 
 def test_news_before_the_whole_state_does_not_leave_the_page_waiting(served, window):
-    """One page of four hundred stood still for it: there was nothing yet to draw from."""
+    """One page of some hundreds stood still for it: there was nothing yet to draw from."""
     with tab(window) as driver:
         before = {"source": NEWS_FIRST}
         made = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", before)

@@ -29,6 +29,7 @@ from scipy.optimize import minimize
 
 from starwise import model
 from starwise.classes import CLASSES, balancing_weights, class_numbers
+from starwise.errors import StarwiseError
 from starwise.paths import whole_file
 from starwise.predict import calibrate, predict_logits
 from starwise.pretrain import measure
@@ -54,9 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=int, default=20, help=f"rounds of {ROUND:,} reviews (default 20)"
     )
     parser.add_argument("--round", type=int, default=ROUND, help="reviews in a round")
-    parser.add_argument(
-        "--batch", type=int, default=0, help="reviews in a step (default 64; on a GPU 256)"
-    )
+    parser.add_argument("--batch", type=int, help="reviews in a step (default 64; on a GPU 256)")
     parser.add_argument(
         "--teacher",
         choices=TEACHERS,
@@ -78,7 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     if not args.measure:
         # A GPU takes the same time for a small batch as for a large one.
-        batch = args.batch or (256 if device_of_choice().type == "cuda" else 64)
+        usual = 256 if device_of_choice().type == "cuda" else 64
+        batch = usual if args.batch is None else args.batch
+        if min(args.rounds, args.round, batch) < 1:
+            raise StarwiseError("--rounds, --round and --batch are numbers of at least 1")
         rate = 2e-3 if args.start_from == "scratch" else 1e-3
         settings = Settings(
             epochs=args.rounds,
