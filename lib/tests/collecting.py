@@ -81,7 +81,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def command_of(pid: int) -> str:
-    asked = ["ps", "-o", "args=", "-p", str(pid)]
+    asked = ["ps", "-ww", "-o", "args=", "-p", str(pid)]  # -ww: however long
     return subprocess.run(asked, capture_output=True, text=True).stdout
 
 

@@ -197,6 +197,22 @@ def test_c10_after_a_kill_in_mid_search_no_browser_is_left_and_the_next_run_is_w
 
 
 @pytest.mark.browser
+def test_c10_a_driver_that_had_not_answered_yet_is_gone_with_who_started_it(tmp_path, monkeypatch):
+    driver = tmp_path / "chromedriver"
+    driver.write_text("#!/bin/sh\nsleep 600 &\nwait\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("STARWISE_CHROMEDRIVER", str(driver))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process = start("from starwise.collect.browser import browser\nwith browser(): pass")
+    wait_until(lambda: any(children_of(one) for one in drivers_of(process.pid)), seconds=60)
+    (group,) = drivers_of(process.pid)
+    assert process.poll() is None and list(tmp_path.glob("starwise-browser-*"))
+    end(process)
+    assert gone_within(group, seconds=10)
+    wait_until(lambda: not list(tmp_path.glob("starwise-browser-*")))
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("victim", ["driver", "browser"])
 def test_c10_a_browser_that_dies_meanwhile_is_replaced_and_no_company_is_lost(victim):
     others = set(drivers_of(os.getpid()))  # of other tests, which keep their browser open

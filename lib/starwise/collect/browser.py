@@ -41,16 +41,17 @@ QUIET = (
     "--disable-features=BackForwardCache",
 )
 
-# Waits until its standard input closes, which is when the process that opened the browser is gone,
-# and then ends the browser's process group and removes its folder.
+# Is told the driver's process group, waits until its standard input closes, which is when the
+# process that opened the browser is gone, and then ends that group and removes its folder.
 GUARD = """
 import os, shutil, signal, sys
-os.read(0, 1)
+group = sys.stdin.read()
 try:
-    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+    if group:
+        os.killpg(int(group), signal.SIGKILL)
 except ProcessLookupError:
     pass
-shutil.rmtree(sys.argv[2], ignore_errors=True)
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
 
@@ -79,33 +80,34 @@ def browser(
     folder = tempfile.mkdtemp(prefix="starwise-browser-")
     # The driver and the browser form a process group of their own, to be ended together, and keep
     # their files in a folder of their own, to be removed together.
-    service = Service(
-        executable_path=find_driver() or None,
-        env={**os.environ, "TMPDIR": folder},
-        popen_kw={"start_new_session": True},
-    )
-    driver = None
-    try:
+    with _guard(folder) as guard:
+        service = _GuardedService(
+            guard,
+            executable_path=find_driver() or None,
+            env={**os.environ, "TMPDIR": folder},
+            popen_kw={"start_new_session": True},
+        )
+        driver = None
         try:
-            driver = webdriver.Chrome(
-                options=_options(user_agent, arguments, logged), service=service
-            )
-        except (WebDriverException, OSError) as error:
-            raise CollectError(
-                "No browser could be started: install Chrome or Chromium with its driver (on "
-                "Debian and Ubuntu: apt install chromium chromium-driver), or name them in "
-                f"STARWISE_CHROME and STARWISE_CHROMEDRIVER ({_first_line(error)})."
-            ) from error
-        driver.set_page_load_timeout(PAGE_SECONDS)
-        with _guarded(service.process.pid, folder):
+            try:
+                driver = webdriver.Chrome(
+                    options=_options(user_agent, arguments, logged), service=service
+                )
+            except (WebDriverException, OSError) as error:
+                raise CollectError(
+                    "No browser could be started: install Chrome or Chromium with its driver (on "
+                    "Debian and Ubuntu: apt install chromium chromium-driver), or name them in "
+                    f"STARWISE_CHROME and STARWISE_CHROMEDRIVER ({_first_line(error)})."
+                ) from error
+            driver.set_page_load_timeout(PAGE_SECONDS)
             yield driver
-    finally:
-        if driver is not None:
-            # A browser that has crashed cannot quit any more.
-            with suppress(Exception):
-                driver.quit()
-        _end_group(service)
-        shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            if driver is not None:
+                # A browser that has crashed cannot quit any more.
+                with suppress(Exception):
+                    driver.quit()
+            _end_group(service)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_browser(driver: webdriver.Chrome) -> None:
@@ -133,16 +135,30 @@ def _options(user_agent: str, arguments: tuple[str, ...], logged: bool) -> webdr
     return options
 
 
+class _GuardedService(Service):
+    """A driver that its guard knows from its first moment, long before a browser answers."""
+
+    def __init__(self, guard: subprocess.Popen | None, **options):
+        super().__init__(**options)
+        self._guard = guard
+
+    def _start_process(self, path: str) -> None:
+        super()._start_process(path)
+        if self._guard is not None:
+            self._guard.stdin.write(b"%d" % self.process.pid)
+            self._guard.stdin.flush()
+
+
 @contextmanager
-def _guarded(group: int, folder: str) -> Iterator[None]:
-    """Have the browser ended even if this process is killed meanwhile."""
+def _guard(folder: str) -> Iterator[subprocess.Popen | None]:
+    """Have the browser ended, and its folder removed, even if this process is killed meanwhile."""
     if not hasattr(os, "killpg"):
-        yield
+        yield None
         return
-    command = [sys.executable, "-S", "-E", "-c", GUARD, str(group), folder]
+    command = [sys.executable, "-S", "-E", "-c", GUARD, folder]
     guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
-        yield
+        yield guard
     finally:
         guard.kill()
         guard.wait()
