@@ -186,16 +186,16 @@ def _cycle(rows: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarra
 
 
 def disturb(text: str, rng: np.random.Generator, cut: float = 0.3) -> str:
-    """Return `text` as a hurried visitor might leave it: often as it is, sometimes changed.
+    """Return `text` as a hurried visitor might leave it: one time in three as it is, else changed.
 
     A share `cut` is cut at a random place (the dashboard scores texts that are still being typed),
-    one in three gets typos in 2 to 20% of its letters, one in five is written in lower case, in
+    every other one gets typos in 2 to 20% of its letters, one in five is written in lower case, in
     capitals, or in both at random.
     """
     end, typos, case = rng.random(3)
     if end < cut and len(text) > 40:
         text = text[: max(12, int(len(text) * rng.uniform(0.15, 0.95)))]
-    if typos < 0.35:
+    if typos < 0.5:
         text = with_typos(text, rng.choice([0.02, 0.05, 0.1, 0.2]), rng)
     if case < 0.12:
         return text.lower()

@@ -89,11 +89,11 @@ def test_every_epoch_draws_each_class_equally_often_in_batches_of_like_length():
     assert spread < 0.35 * np.ptp(lengths)
 
 
-def test_disturbing_leaves_most_texts_as_they_are():
+def test_disturbing_leaves_a_third_of_the_texts_as_they_are():
     rng = np.random.default_rng(0)
     text = "Great service and very friendly staff, thank you so much!"
     same = sum(disturb(text, rng) == text for _ in range(400)) / 400
-    assert 0.35 < same < 0.65
+    assert 0.25 < same < 0.4
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,8 @@ def test_the_folder_holds_all_it_takes_to_rebuild_the_network(uninterrupted):
     assert card["history"] == history
     assert card["temperature"] > 0
     assert not (folder / "checkpoint.safetensors").exists()
-    answers = predict_logits(network, ["The shop was awful", "The shop was great"]).argmax(1)
+    texts = ["The shop was awful, order 1", "The shop was great, order 1"]
+    answers = predict_logits(network, texts).argmax(1)
     assert answers.tolist() == [0, 2]
 
 
