@@ -2,7 +2,7 @@
 
 for rows, ids, seed in Batches(training, network, settings, team, device).loader(start=0): ...
 batches = epoch_batches(lengths, labels, reviews=12_000, batch_size=32, rng=rng)
-text = disturb("Great service!", rng)      # now and then a typo, a cut end, lower case
+text = disturb("Great service!", rng)      # often with typos, a cut end, or in lower case
 """
 
 import dataclasses
