@@ -21,6 +21,7 @@ from starwise.pretrain import measure, reviews, sentences, teachers
 from starwise.pretrain.teachers import FOLDS, TRUST, Effort, lessons, word_scores
 from starwise.sampling import drawn_batches
 from starwise.score import Scorer
+from starwise.train import Settings
 
 STARS = {"bad": 1, "average": 3, "good": 5}
 
@@ -61,6 +62,53 @@ def test_one_command_makes_a_packed_calibrated_model(folder, tmp_path, capsys):
     assert 0.3 <= card["temperature"] <= 5
     rows = measure.test_rows(folder)
     assert measure.accuracy(rows["label"], Scorer.load(output).probabilities(rows["text"])) > 0.8
+
+
+def test_a_further_seed_does_not_ask_the_teacher_again(folder, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(pretraining, "lessons", lambda *a: asked.append(a) or lessons(*a))
+    told = ["pretrain", "--reviews", str(folder), "--work", str(tmp_path / "work")]
+    told += ["--rounds", "1", "--round", "300", "--teacher"]
+    for seed in ("0", "1"):
+        output = ["--output", str(tmp_path / seed), "--seed", seed]
+        assert main([*told, "words", *output]) == 0
+        assert model.load(tmp_path / seed)[1]["settings"]["seed"] == int(seed)
+    assert len(asked) == 1
+    zero, one = ((tmp_path / seed / "model.safetensors").read_bytes() for seed in ("0", "1"))
+    assert zero != one
+    # Answers to another question fit other rows, or are not what was asked for.
+    capsys.readouterr()
+    assert main([*told, "none", "--output", str(tmp_path / "other")]) == 2
+    assert "name another folder with --work" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists() and len(asked) == 1
+
+
+def test_answers_about_other_reviews_are_refused(folder, tmp_path, monkeypatch):
+    class AskedError(Exception):
+        pass
+
+    def lessons(*_):
+        raise AskedError
+
+    def ask(reviews, effort):
+        pretraining.pretrain(
+            *(reviews, tmp_path / "made", Settings(), "sentences"),
+            effort=teachers.EFFORTS[effort],
+            work=tmp_path / "work",
+        )
+
+    monkeypatch.setattr(pretraining, "lessons", lessons)
+    others = tmp_path / "others"
+    others.mkdir()
+    _table(600, seed=3).to_parquet(others / "train-trustpilot.parquet")
+    for _ in range(2):  # the second time as one that goes on
+        with pytest.raises(AskedError):
+            ask(folder, "small")
+    for other in [(others, "small"), (folder, "large")]:
+        with pytest.raises(
+            StarwiseError, match="other reviews, or of another --teacher or --effort"
+        ):
+            ask(*other)
 
 
 def test_a_folder_without_reviews_is_refused_in_a_sentence(tmp_path, capsys):

@@ -10,12 +10,14 @@ steps: hold out rows by company; let a teacher say what it makes of each review 
 reviews (`teachers`); train the network on its word (starwise.train), then a little longer with more
 reviews of the decider's kind; fit the shift of the logits and the calibration; pack the weights.
 A run that is stopped goes on from where it was when it is started again, on another machine too if
---effort and --batch there are what a GPU, or none, makes them here. torchrun is for several GPUs or
-machines: on the cores of one machine a single process is faster.
+--effort and --batch there are what a GPU, or none, makes them here. With --work the teacher's
+answers stay, so that further seeds need not ask it again. torchrun is for several GPUs or machines:
+on the cores of one machine a single process is faster.
 """
 
 import argparse
 import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -42,6 +44,7 @@ from starwise.train import Settings, device_of_choice, train
 ROUND = 100_000  # reviews between two looks at the validation rows
 TARGETS = "targets.npy"  # in the folder of work: what the network is to answer, (rows, 3)
 PIECES = "pieces.parquet"  # there, too: pieces of reviews that a teacher has read
+ASKED = "asked.json"  # there, too: which teacher was asked about which reviews
 PIECES_SHARE = 1.5  # pieces for a review drawn
 HEADLINES_SHARE = 0.12  # headlines for a review drawn, where no teacher has read pieces
 CLOSER = 0.15  # share of the decider's kind in the last draws
@@ -71,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-from", default="scratch", help="a model folder to go on from, at half the rate"
     )
     parser.add_argument("--seed", type=int, default=0, help="draws order, noise, first weights")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder for the teacher's answers, kept for further seeds"
+        " (default OUTPUT.work, deleted at the end)",
+    )
     parser.add_argument("--measure", action="store_true", help="measure what is there, no training")
 
 
@@ -98,7 +107,7 @@ def main(args: argparse.Namespace) -> int:
             seed=args.seed,
         )
         effort = EFFORTS[args.effort] if args.effort else None
-        pretrain(args.reviews, args.output, settings, args.teacher, effort=effort)
+        pretrain(args.reviews, args.output, settings, args.teacher, effort=effort, work=args.work)
     test = args.reviews / "test.parquet"
     if test.is_file():
         rows = measure.test_rows(args.reviews)
@@ -113,16 +122,23 @@ def pretrain(
     teacher: str = TEACHERS[0],
     report: Callable[[str], None] = lambda line: print(line, flush=True),
     effort: Effort | None = None,
+    work: Path | None = None,
 ) -> None:
     """Write a model folder trained on the reviews of a folder.
 
-    Beside it, in `<output>.work`, lie the teacher's answers and the checkpoint until it is done.
+    work: where the teacher's answers, the checkpoint and the network before it is packed lie; it is
+    kept, for another seed needs the same answers. None for `<output>.work`, deleted at the end.
+    effort: None for what suits the machine. Raises StarwiseError where work has other answers.
     """
-    work = Path(output).absolute().with_suffix(".work")
+    kept = work is not None
+    output = Path(output).absolute()
+    work = Path(work) if kept else output.with_name(f"{output.name}.work")
+    effort = effort or EFFORTS["large" if device_of_choice().type == "cuda" else "small"]
     frame = read_reviews(reviews)
     held = held_out(frame)
     with joined() as team:
         if team.first:
+            _asked(frame, teacher, effort, work)
             _prepared(frame, held, teacher, work, report, effort)
         team.wait()
         training, validation = _parts(frame, held, settings, work)
@@ -136,6 +152,8 @@ def pretrain(
         adapt(training, validation, settings, work, report)
         if team.first:
             _finish(work, output, validation, teacher)
+            if not kept:
+                shutil.rmtree(work)
         team.wait()
 
 
@@ -168,10 +186,27 @@ def adapt(
     train(closer, _deciding(validation), shorter, work / "adapted", report)
 
 
+def _asked(frame: pd.DataFrame, teacher: str, effort: Effort, work: Path) -> None:
+    """Refuse a folder of work that has answers to another question: they fit other rows."""
+    rows = pd.util.hash_pandas_object(frame).sum()
+    question = {"teacher": teacher, "reviews": f"{len(frame)} rows, {rows:x}"}
+    if teacher == "sentences":
+        question["effort"] = dataclasses.asdict(effort)
+    path = work / ASKED
+    work.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(question, indent=2) + "\n")
+    elif json.loads(path.read_text()) != question:
+        raise StarwiseError(
+            f"{work} has a teacher's answers about other reviews, or of another --teacher or"
+            " --effort: ask as you did then, or name another folder with --work"
+        )
+
+
 def _prepared(frame, held, teacher, work, report, effort) -> None:
     """Ask the teacher, unless a former run has: its answers are kept for the next try."""
     path = work / TARGETS
-    work.mkdir(parents=True, exist_ok=True)
     if not path.is_file():
         threads = torch.get_num_threads()
         torch.set_num_threads(os.cpu_count() or 1)  # the others of a team only wait
@@ -240,7 +275,6 @@ def _finish(work: Path, output: Path, validation: pd.DataFrame, teacher: str) ->
     calibration = calibrate(network, rows["text"].tolist(), class_numbers(rows["label"]))
     card |= dataclasses.asdict(calibration)
     model.save(output, network, {**card, "name": "bundled", "teacher": teacher}, packed=True)
-    shutil.rmtree(work)
 
 
 def level(network: torch.nn.Module, validation: pd.DataFrame) -> np.ndarray:

@@ -61,8 +61,8 @@ def lessons(
     table has columns like frame's, and bad, average and good.
 
     held: rows that no teacher is trained on, (rows,), bool; their targets are their stars. teacher:
-    of TEACHERS; "none" leaves the stars. effort: None for what suits the machine. What is done lies
-    in the folder `work` for a run that goes on from it.
+    of TEACHERS; "none" leaves the stars. effort: of the teacher that reads sentences. What is done
+    lies in the folder `work` for a run that goes on from it.
     """
     labels = class_numbers(frame["label"])
     stars = np.eye(len(CLASSES))[labels]
@@ -75,7 +75,6 @@ def lessons(
         scores = np.load(path)
         judge = Judge.fit(scores[held], frame[held])
         return TRUST * judge(scores, frame) + (1 - TRUST) * stars, None
-    effort = effort or EFFORTS["large" if device_of_choice().type == "cuda" else "small"]
     fold = np.where(held, -1, folds(frame, FOLDS))
     training = np.flatnonzero(~held)
     table = pieces(frame[~held].reset_index(drop=True), effort.pieces, fold[training])
