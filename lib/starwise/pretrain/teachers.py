@@ -53,7 +53,7 @@ def lessons(
     teacher: str,
     work: Path,
     report: Callable[[str], None] = print,
-    effort: Effort | None = None,
+    effort: Effort = EFFORTS["small"],
 ) -> tuple[np.ndarray, pd.DataFrame | None]:
     """Return what the network is to answer, (rows, 3), and a table of further rows, or None.
 
