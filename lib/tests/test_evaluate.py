@@ -228,6 +228,7 @@ def test_the_card_tells_the_loss_log_that_notebook_04_shows():
     card = (BUNDLED / "CARD.md").read_text("utf-8")
     chapter = card.partition("\n## Loss log\n")[2].partition("\n## ")[0]
     assert chapter.count("\n|") > 4, "the loss log has a table with a row for each step"
+    assert chapter.count("\n|---") == 1, "and no other table, for the notebook would join the two"
     _, told = model.load(BUNDLED)
     assert len(told["history"]) > 4, "and its history, a row for each step that is shown"
     assert all({"reviews", "loss"} <= set(row) for row in told["history"])

@@ -216,7 +216,7 @@ def sentence_scores(
     name = f"sentences-{number}"
     path, kept = work / f"{name}.npy", work / f"{name}.safetensors"
     scores = np.full((len(asked), len(CLASSES)), np.nan, dtype=np.float32)
-    if path.is_file() and len(np.load(path)) == len(asked):  # else of another effort
+    if path.is_file():
         scores = np.load(path)
     todo = np.flatnonzero(np.isnan(scores[:, 0]))
     if not len(todo):
